@@ -1,0 +1,106 @@
+package oss_test
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"taxilake/lakekit/oss"
+)
+
+func TestOpenDir(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for path, want := range map[string]string{
+		file:                "give the folder that holds it",
+		file + "-not-there": "no such file",
+	} {
+		if _, err := oss.OpenDir(path); err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), path) {
+			t.Errorf("OpenDir(%s): %v", path, err)
+		}
+	}
+}
+
+// TestDirIsLeftAlone: a folder that is only read stays as it is, and files on
+// their way are no objects.
+func TestDirIsLeftAlone(t *testing.T) {
+	path := t.TempDir()
+	dir, err := oss.OpenDir(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range dir.List(t.Context(), oss.ListOptions{}) {
+		t.Error("an object in an empty folder")
+	}
+	dir.Head(t.Context(), "k")
+	if entries, err := os.ReadDir(path); err != nil || len(entries) != 0 {
+		t.Errorf("reading made %v, %v", entries, err)
+	}
+	if err := os.MkdirAll(filepath.Join(path, ".oss-staging"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(path, ".oss-staging", "put-1"), []byte("half"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for info := range dir.List(t.Context(), oss.ListOptions{}) {
+		t.Errorf("object %s", info.Key)
+	}
+	for _, key := range []string{".oss-staging", ".oss-staging/put-1"} {
+		if _, err := dir.Get(t.Context(), key); err == nil || !strings.Contains(err.Error(), "reserved") {
+			t.Errorf("Get %s: %v", key, err)
+		}
+		if err := dir.Put(t.Context(), key, strings.NewReader("x")); err == nil || !strings.Contains(err.Error(), "reserved") {
+			t.Errorf("Put %s: %v", key, err)
+		}
+	}
+}
+
+func TestDirKeyIsObjectAndFolder(t *testing.T) {
+	dir := openDir(t)
+	if err := dir.Put(t.Context(), "a/b", strings.NewReader("x")); err != nil {
+		t.Fatal(err)
+	}
+	for _, key := range []string{"a", "a/b/c"} {
+		for op, err := range map[string]error{
+			"Put":         dir.Put(t.Context(), key, strings.NewReader("y")),
+			"PutIfAbsent": dir.PutIfAbsent(t.Context(), key, strings.NewReader("y")),
+		} {
+			if err == nil || errors.Is(err, oss.ErrExist) || !strings.Contains(err.Error(), "cannot be both an object and a folder") {
+				t.Errorf("%s %s: %v", op, key, err)
+			}
+		}
+	}
+}
+
+// TestDirSymlinks: a big data set may be linked into the lake.
+func TestDirSymlinks(t *testing.T) {
+	outside := t.TempDir()
+	if err := os.WriteFile(filepath.Join(outside, "part-0.parquet"), []byte("content"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	path := t.TempDir()
+	if err := os.Symlink(outside, filepath.Join(path, "linked")); err != nil {
+		t.Skip(err)
+	}
+	if err := os.Symlink(filepath.Join(path, "nowhere"), filepath.Join(path, "dangling")); err != nil {
+		t.Fatal(err)
+	}
+	dir, err := oss.OpenDir(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var keys []string
+	for info, err := range dir.List(t.Context(), oss.ListOptions{}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		keys = append(keys, info.Key)
+	}
+	if got := strings.Join(keys, " "); got != "linked/part-0.parquet" {
+		t.Errorf("keys %q", got)
+	}
+}

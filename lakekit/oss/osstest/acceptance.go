@@ -1,0 +1,569 @@
+package osstest
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"taxilake/lakekit/oss"
+)
+
+// AcceptanceTest checks every promise of oss.Bucket. open returns an empty
+// bucket each time it is called.
+func AcceptanceTest(t *testing.T, open func(t *testing.T) oss.Bucket) {
+	for _, test := range []struct {
+		name string
+		run  func(*testing.T, oss.Bucket)
+	}{
+		{"Absent", testAbsent},
+		{"PutGetHead", testPutGetHead},
+		{"PutReplaces", testPutReplaces},
+		{"PutFromPosition", testPutFromPosition},
+		{"FailedPutLeavesNothing", testFailedPut},
+		{"GetIsOneVersion", testGetIsOneVersion},
+		{"GetRange", testGetRange},
+		{"Keys", testKeys},
+		{"RefusedKeys", testRefusedKeys},
+		{"List", testList},
+		{"ListManyPages", testListManyPages},
+		{"Delete", testDelete},
+		{"PutIfAbsent", testPutIfAbsent},
+		{"PutIfAbsentRace", testPutIfAbsentRace},
+		{"PutRaceWithDelete", testPutRaceWithDelete},
+		{"Canceled", testCanceled},
+		{"Local", testLocal},
+	} {
+		t.Run(test.name, func(t *testing.T) { test.run(t, open(t)) })
+	}
+}
+
+func put(t *testing.T, b oss.Bucket, key, content string) {
+	t.Helper()
+	if err := b.Put(t.Context(), key, strings.NewReader(content)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func get(t *testing.T, b oss.Bucket, key string) string {
+	t.Helper()
+	data, err := oss.ReadAll(t.Context(), b, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(data)
+}
+
+func list(t *testing.T, b oss.Bucket, opts oss.ListOptions) []string {
+	t.Helper()
+	keys := []string{}
+	for info, err := range b.List(t.Context(), opts) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if isPrefix := opts.Delimiter != "" && strings.HasSuffix(info.Key, opts.Delimiter); info.IsPrefix != isPrefix {
+			t.Errorf("%q: IsPrefix = %t", info.Key, info.IsPrefix)
+		}
+		keys = append(keys, info.Key)
+	}
+	return keys
+}
+
+func wantError(t *testing.T, what string, err, want error) {
+	t.Helper()
+	if !errors.Is(err, want) {
+		t.Errorf("%s: error %v, want %v", what, err, want)
+	}
+}
+
+func testAbsent(t *testing.T, b oss.Bucket) {
+	put(t, b, "folder/object", "x")
+	for _, key := range []string{"absent", "folder", "folder/absent", "folder/object/below", "a/b/c/d"} {
+		_, err := b.Get(t.Context(), key)
+		wantError(t, "Get "+key, err, oss.ErrNotExist)
+		_, err = b.GetRange(t.Context(), key, 0, 10)
+		wantError(t, "GetRange "+key, err, oss.ErrNotExist)
+		_, err = b.GetRange(t.Context(), key, 0, 0)
+		wantError(t, "GetRange of nothing "+key, err, oss.ErrNotExist)
+		_, err = b.Head(t.Context(), key)
+		wantError(t, "Head "+key, err, oss.ErrNotExist)
+		if err == nil || !strings.Contains(err.Error(), b.URI(key)) {
+			t.Errorf("error %q does not name %s", err, b.URI(key))
+		}
+	}
+}
+
+func testPutGetHead(t *testing.T, b oss.Bucket) {
+	for _, size := range []int{0, 1, 4096, 3<<20 + 17} {
+		key := fmt.Sprintf("sizes/%d", size)
+		content := strings.Repeat("0123456789abcdef\n", size/17+1)[:size]
+		before := time.Now().Add(-time.Minute)
+		put(t, b, key, content)
+		if got := get(t, b, key); got != content {
+			t.Errorf("%s: got %d bytes, not the %d put", key, len(got), size)
+		}
+		info, err := b.Head(t.Context(), key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if info.Key != key || info.Size != int64(size) || info.ETag == "" || strings.Contains(info.ETag, `"`) || info.IsPrefix {
+			t.Errorf("Head %s = %+v", key, info)
+		}
+		if info.LastModified.Before(before) || info.LastModified.After(time.Now().Add(time.Minute)) {
+			t.Errorf("Head %s: last modified %v, now is %v", key, info.LastModified, time.Now())
+		}
+		for listed, err := range b.List(t.Context(), oss.ListOptions{Prefix: key}) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			if listed.Key != info.Key || listed.Size != info.Size || listed.ETag != info.ETag || listed.LastModified.Sub(info.LastModified).Abs() > time.Second {
+				t.Errorf("List says %+v, Head %+v", listed, info)
+			}
+		}
+	}
+}
+
+func testPutReplaces(t *testing.T, b oss.Bucket) {
+	put(t, b, "k", "first, and longer")
+	first, err := b.Head(t.Context(), "k")
+	if err != nil {
+		t.Fatal(err)
+	}
+	put(t, b, "k", "second")
+	if got := get(t, b, "k"); got != "second" {
+		t.Errorf("got %q", got)
+	}
+	second, err := b.Head(t.Context(), "k")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if first.ETag == second.ETag {
+		t.Errorf("ETag %s of both versions", first.ETag)
+	}
+}
+
+func testPutFromPosition(t *testing.T, b oss.Bucket) {
+	body := strings.NewReader("header|content")
+	if _, err := body.Seek(7, io.SeekStart); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Put(t.Context(), "k", body); err != nil {
+		t.Fatal(err)
+	}
+	if got := get(t, b, "k"); got != "content" {
+		t.Errorf("got %q", got)
+	}
+}
+
+// brokenBody fails in the middle of being read.
+type brokenBody struct{ content *bytes.Reader }
+
+var errBroken = errors.New("the disk under the body broke")
+
+func (b brokenBody) Read(p []byte) (int, error) {
+	if b.content.Len() < 1<<19 {
+		return 0, errBroken
+	}
+	return b.content.Read(p[:min(len(p), 1<<16)])
+}
+
+func (b brokenBody) Seek(offset int64, whence int) (int64, error) {
+	return b.content.Seek(offset, whence)
+}
+
+func testFailedPut(t *testing.T, b oss.Bucket) {
+	put(t, b, "old", "old")
+	for _, key := range []string{"old", "new", "folder/new"} {
+		body := brokenBody{bytes.NewReader(make([]byte, 1<<20))}
+		if err := b.Put(t.Context(), key, body); err == nil {
+			t.Errorf("Put %s of a body that fails succeeded", key)
+		}
+		body = brokenBody{bytes.NewReader(make([]byte, 1<<20))}
+		if err := b.PutIfAbsent(t.Context(), key, body); err == nil {
+			t.Errorf("PutIfAbsent %s of a body that fails succeeded", key)
+		}
+	}
+	if got := list(t, b, oss.ListOptions{}); !slices.Equal(got, []string{"old"}) {
+		t.Errorf("objects %q", got)
+	}
+	if got := get(t, b, "old"); got != "old" {
+		t.Errorf("old = %.20q", got)
+	}
+}
+
+func testGetIsOneVersion(t *testing.T, b oss.Bucket) {
+	content := strings.Repeat("a", 1<<20)
+	put(t, b, "k", content)
+	body, err := b.Get(t.Context(), "k")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer body.Close()
+	put(t, b, "k", strings.Repeat("b", 1<<20))
+	if err := b.Delete(t.Context(), "k"); err != nil {
+		t.Fatal(err)
+	}
+	got, err := io.ReadAll(body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if string(got) != content {
+		t.Error("the object changed under its reader")
+	}
+}
+
+func testGetRange(t *testing.T, b oss.Bucket) {
+	put(t, b, "ten", "0123456789")
+	put(t, b, "empty", "")
+	const fails = "\x00"
+	for _, test := range []struct {
+		key            string
+		offset, length int64
+		want           string
+	}{
+		{"ten", 0, 10, "0123456789"},
+		{"ten", 0, 3, "012"},
+		{"ten", 4, 1, "4"},
+		{"ten", 7, 3, "789"},
+		{"ten", 7, 100, "789"},
+		{"ten", 2, -1, "23456789"},
+		{"ten", 0, -1, "0123456789"},
+		{"ten", 3, 0, ""},
+		{"ten", 10, 0, ""},
+		{"ten", 10, 1, fails},
+		{"ten", 11, -1, fails},
+		{"ten", -1, 1, fails},
+		{"empty", 0, 0, ""},
+		{"empty", 0, 1, fails},
+	} {
+		t.Run(fmt.Sprintf("%s %d+%d", test.key, test.offset, test.length), func(t *testing.T) {
+			body, err := b.GetRange(t.Context(), test.key, test.offset, test.length)
+			if test.want == fails {
+				if err == nil {
+					body.Close()
+					t.Error("no error")
+				} else if errors.Is(err, oss.ErrNotExist) || errors.Is(err, oss.ErrExist) {
+					t.Errorf("error %v", err)
+				}
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer body.Close()
+			if got, err := io.ReadAll(body); err != nil || string(got) != test.want {
+				t.Errorf("got %q, %v; want %q", got, err, test.want)
+			}
+		})
+	}
+}
+
+func testKeys(t *testing.T, b oss.Bucket) {
+	keys := []string{
+		"plain.parquet",
+		"_delta_log/00000000000000000000.json",
+		"day=2015-01-01/part-0.parquet",
+		"a+b", "a%20b", "a%2Fb", "a%", "a b", " a ", "a&b=c", "a'b", `a"b`, "a?b#c", "a;b", "a:b", "a,b@c$d",
+		"a<b>c", "a\\b", "a*b", "a|b", "(a)[b]{c}", "~a", "a..b", "..a", "a.", ".hidden", "a\tb", "a\u00e9b",
+		"?x=y", "上海/出租车.json", "🚕", "-", "%E4%B8%8A",
+		strings.Repeat(strings.Repeat("k", 255)+"/", 3) + "200 bytes are left for a prefix",
+	}
+	for _, key := range keys {
+		put(t, b, key, "content of "+key)
+	}
+	for _, key := range keys {
+		if got := get(t, b, key); got != "content of "+key {
+			t.Errorf("Get %q = %q", key, got)
+		}
+		if info, err := b.Head(t.Context(), key); err != nil || info.Key != key {
+			t.Errorf("Head %q = %+v, %v", key, info, err)
+		}
+		if got := list(t, b, oss.ListOptions{Prefix: key}); !slices.Contains(got, key) {
+			t.Errorf("List with prefix %q = %q", key, got)
+		}
+		wantError(t, "PutIfAbsent "+key, b.PutIfAbsent(t.Context(), key, strings.NewReader("")), oss.ErrExist)
+	}
+	sorted := slices.Sorted(slices.Values(keys))
+	if got := list(t, b, oss.ListOptions{}); !slices.Equal(got, sorted) {
+		t.Errorf("List\n got %q\nwant %q", got, sorted)
+	}
+	for i, key := range sorted {
+		if got := list(t, b, oss.ListOptions{StartAfter: key}); !slices.Equal(got, sorted[i+1:]) {
+			t.Errorf("List after %q\n got %q\nwant %q", key, got, sorted[i+1:])
+		}
+	}
+	if err := b.Delete(t.Context(), keys...); err != nil {
+		t.Fatal(err)
+	}
+	if got := list(t, b, oss.ListOptions{}); len(got) != 0 {
+		t.Errorf("left after Delete: %q", got)
+	}
+}
+
+func testRefusedKeys(t *testing.T, b oss.Bucket) {
+	for _, key := range []string{
+		"..", "../x", "a/../../x", "a/..", ".", "./a", "a/./b", "a//b", "a/", "a\x00b", "\xff",
+		strings.Repeat("s", 256), strings.Repeat("long/", 300) + "x",
+	} {
+		if err := b.Put(t.Context(), key, strings.NewReader("x")); err == nil {
+			t.Errorf("Put %.20q succeeded", key)
+		}
+		if err := b.PutIfAbsent(t.Context(), key, strings.NewReader("x")); err == nil || errors.Is(err, oss.ErrExist) {
+			t.Errorf("PutIfAbsent %.20q: error %v", key, err)
+		}
+		if _, err := b.Get(t.Context(), key); err == nil {
+			t.Errorf("Get %.20q succeeded", key)
+		}
+		if err := b.Delete(t.Context(), key); err == nil {
+			t.Errorf("Delete %.20q succeeded", key)
+		}
+	}
+	if got := list(t, b, oss.ListOptions{}); len(got) != 0 {
+		t.Errorf("objects %q", got)
+	}
+}
+
+func testList(t *testing.T, b oss.Bucket) {
+	for _, key := range []string{
+		"a", "b.txt", "b/1", "b/2/x", "b/2/y", "b/3", "b0", "c/d/e/f", "上/海", "é",
+	} {
+		put(t, b, key, key)
+	}
+	for _, test := range []struct {
+		opts oss.ListOptions
+		want string // words
+	}{
+		{oss.ListOptions{}, "a b.txt b/1 b/2/x b/2/y b/3 b0 c/d/e/f é 上/海"},
+		{oss.ListOptions{Prefix: "b"}, "b.txt b/1 b/2/x b/2/y b/3 b0"},
+		{oss.ListOptions{Prefix: "b/"}, "b/1 b/2/x b/2/y b/3"},
+		{oss.ListOptions{Prefix: "b/2"}, "b/2/x b/2/y"},
+		{oss.ListOptions{Prefix: "b/2/x"}, "b/2/x"},
+		{oss.ListOptions{Prefix: "b/2/x/"}, ""},
+		{oss.ListOptions{Prefix: "c/d/"}, "c/d/e/f"},
+		{oss.ListOptions{Prefix: "none/"}, ""},
+		{oss.ListOptions{Prefix: "../"}, ""},
+		{oss.ListOptions{StartAfter: "b/1"}, "b/2/x b/2/y b/3 b0 c/d/e/f é 上/海"},
+		{oss.ListOptions{StartAfter: "b/2"}, "b/2/x b/2/y b/3 b0 c/d/e/f é 上/海"},
+		{oss.ListOptions{StartAfter: "b/2/x"}, "b/2/y b/3 b0 c/d/e/f é 上/海"},
+		{oss.ListOptions{StartAfter: "b/"}, "b/1 b/2/x b/2/y b/3 b0 c/d/e/f é 上/海"},
+		{oss.ListOptions{StartAfter: "b"}, "b.txt b/1 b/2/x b/2/y b/3 b0 c/d/e/f é 上/海"},
+		{oss.ListOptions{StartAfter: "上/海"}, ""},
+		{oss.ListOptions{Prefix: "b/", StartAfter: "a"}, "b/1 b/2/x b/2/y b/3"},
+		{oss.ListOptions{Prefix: "b/", StartAfter: "b/2/x"}, "b/2/y b/3"},
+		{oss.ListOptions{Prefix: "b/", StartAfter: "c"}, ""},
+		{oss.ListOptions{Delimiter: "/"}, "a b.txt b/ b0 c/ é 上/"},
+		{oss.ListOptions{Delimiter: "/", Prefix: "b"}, "b.txt b/ b0"},
+		{oss.ListOptions{Delimiter: "/", Prefix: "b/"}, "b/1 b/2/ b/3"},
+		{oss.ListOptions{Delimiter: "/", Prefix: "b/2/"}, "b/2/x b/2/y"},
+		{oss.ListOptions{Delimiter: "/", Prefix: "c/"}, "c/d/"},
+		{oss.ListOptions{Delimiter: "/", StartAfter: "b/"}, "b0 c/ é 上/"},
+		{oss.ListOptions{Delimiter: "/", StartAfter: "b.txt"}, "b/ b0 c/ é 上/"},
+		{oss.ListOptions{Delimiter: "/", Prefix: "b/", StartAfter: "b/1"}, "b/2/ b/3"},
+	} {
+		t.Run(fmt.Sprintf("%+v", test.opts), func(t *testing.T) {
+			if got, want := list(t, b, test.opts), strings.Fields(test.want); !slices.Equal(got, want) {
+				t.Errorf("got %q, want %q", got, want)
+			}
+		})
+	}
+	for info, err := range b.List(t.Context(), oss.ListOptions{}) {
+		if err != nil || info.Key != "a" {
+			t.Errorf("first is %+v, %v", info, err)
+		}
+		break // an iteration may be left early
+	}
+}
+
+func testListManyPages(t *testing.T, b oss.Bucket) {
+	const objects = 1010 // more than a page of OSS
+	want := make([]string, objects)
+	for i := range want {
+		want[i] = fmt.Sprintf("t/%c/%04d", 'a'+i%3, i)
+	}
+	inParallel(16, objects, func(i int) {
+		if err := b.Put(t.Context(), want[i], strings.NewReader("x")); err != nil {
+			t.Error(err)
+		}
+	})
+	slices.Sort(want)
+	if got := list(t, b, oss.ListOptions{Prefix: "t/"}); !slices.Equal(got, want) {
+		t.Errorf("%d keys, first %q, want %d", len(got), got[:min(3, len(got))], len(want))
+	}
+	if got := list(t, b, oss.ListOptions{Prefix: "t/", StartAfter: want[4]}); !slices.Equal(got, want[5:]) {
+		t.Errorf("%d keys after the 5th, want %d", len(got), len(want)-5)
+	}
+	if got := list(t, b, oss.ListOptions{Prefix: "t/", Delimiter: "/"}); !slices.Equal(got, []string{"t/a/", "t/b/", "t/c/"}) {
+		t.Errorf("folders %q", got)
+	}
+	if err := b.Delete(t.Context(), want...); err != nil {
+		t.Fatal(err)
+	}
+	if got := list(t, b, oss.ListOptions{}); len(got) != 0 {
+		t.Errorf("%d keys left after Delete", len(got))
+	}
+}
+
+func testDelete(t *testing.T, b oss.Bucket) {
+	if err := b.Delete(t.Context()); err != nil {
+		t.Errorf("Delete of no keys: %v", err)
+	}
+	for _, key := range []string{"a/b/c", "a/b/d", "e"} {
+		put(t, b, key, key)
+	}
+	if err := b.Delete(t.Context(), "a/b/c", "absent", "a/absent", "a/b/d/below", "e"); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Delete(t.Context(), "a/b", "a"); err != nil {
+		t.Errorf("Delete of a key that is only a folder: %v", err)
+	}
+	if got := list(t, b, oss.ListOptions{}); !slices.Equal(got, []string{"a/b/d"}) {
+		t.Errorf("left %q", got)
+	}
+	if err := b.Delete(t.Context(), "a/b/d"); err != nil {
+		t.Fatal(err)
+	}
+	if got := list(t, b, oss.ListOptions{Delimiter: "/"}); len(got) != 0 {
+		t.Errorf("folders without objects: %q", got)
+	}
+	put(t, b, "a", "a key that was a folder")
+}
+
+func testPutIfAbsent(t *testing.T, b oss.Bucket) {
+	if err := b.PutIfAbsent(t.Context(), "d/k", strings.NewReader("first")); err != nil {
+		t.Fatal(err)
+	}
+	err := b.PutIfAbsent(t.Context(), "d/k", strings.NewReader("second"))
+	wantError(t, "second PutIfAbsent", err, oss.ErrExist)
+	if err != nil && !strings.Contains(err.Error(), b.URI("d/k")) {
+		t.Errorf("error %q does not name %s", err, b.URI("d/k"))
+	}
+	if got := get(t, b, "d/k"); got != "first" {
+		t.Errorf("got %q", got)
+	}
+	if err := b.Delete(t.Context(), "d/k"); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.PutIfAbsent(t.Context(), "d/k", strings.NewReader("third")); err != nil {
+		t.Errorf("after Delete: %v", err)
+	}
+}
+
+// testPutIfAbsentRace is what commits of a table rest on.
+func testPutIfAbsentRace(t *testing.T, b oss.Bucket) {
+	const racers, rounds = 32, 8
+	for round := range rounds {
+		key := fmt.Sprintf("_delta_log/%020d.json", round)
+		content := func(racer int) string { return strings.Repeat(fmt.Sprintf("racer %02d\n", racer), 1000) }
+		var mu sync.Mutex
+		var winners []int
+		start := make(chan struct{})
+		var wg sync.WaitGroup
+		for racer := range racers {
+			wg.Go(func() {
+				<-start
+				switch err := b.PutIfAbsent(t.Context(), key, strings.NewReader(content(racer))); {
+				case err == nil:
+					mu.Lock()
+					winners = append(winners, racer)
+					mu.Unlock()
+				case !errors.Is(err, oss.ErrExist):
+					t.Errorf("racer %d: %v", racer, err)
+				}
+			})
+		}
+		close(start)
+		wg.Wait()
+		if len(winners) != 1 {
+			t.Fatalf("round %d: winners %v", round, winners)
+		}
+		if got := get(t, b, key); got != content(winners[0]) {
+			t.Fatalf("round %d: racer %d won, but the object is %.10q", round, winners[0], got)
+		}
+	}
+}
+
+// testPutRaceWithDelete: buckets made of files take away empty folders, which
+// must not hurt a put into them.
+func testPutRaceWithDelete(t *testing.T, b oss.Bucket) {
+	inParallel(8, 120, func(i int) {
+		key := fmt.Sprintf("a/b/c/%d", i)
+		if err := b.Put(t.Context(), key, strings.NewReader(key)); err != nil {
+			t.Error(err)
+		}
+		if data, err := oss.ReadAll(t.Context(), b, key); err != nil || string(data) != key {
+			t.Errorf("Get %s = %q, %v", key, data, err)
+		}
+		if err := b.Delete(t.Context(), key); err != nil {
+			t.Error(err)
+		}
+	})
+	if got := list(t, b, oss.ListOptions{}); len(got) != 0 {
+		t.Errorf("left %q", got)
+	}
+}
+
+func testCanceled(t *testing.T, b oss.Bucket) {
+	put(t, b, "k", "x")
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, err := b.Get(ctx, "k")
+	wantError(t, "Get", err, context.Canceled)
+	_, err = b.Head(ctx, "k")
+	wantError(t, "Head", err, context.Canceled)
+	wantError(t, "Put", b.Put(ctx, "k", strings.NewReader("y")), context.Canceled)
+	wantError(t, "PutIfAbsent", b.PutIfAbsent(ctx, "new", strings.NewReader("y")), context.Canceled)
+	wantError(t, "Delete", b.Delete(ctx, "k"), context.Canceled)
+	for _, err := range b.List(ctx, oss.ListOptions{}) {
+		wantError(t, "List", err, context.Canceled)
+	}
+	if got := get(t, b, "k"); got != "x" {
+		t.Errorf("k = %q", got)
+	}
+}
+
+// testLocal: another engine opens the objects in place.
+func testLocal(t *testing.T, b oss.Bucket) {
+	path, ok := oss.LocalPath(b, "day=1/a b.parquet")
+	if !ok {
+		t.Skip("not a local bucket")
+	}
+	put(t, b, "day=1/a b.parquet", "content")
+	if data, err := os.ReadFile(path); err != nil || string(data) != "content" {
+		t.Errorf("file %s = %q, %v", path, data, err)
+	}
+	root, _ := oss.LocalPath(b, "")
+	if err := os.WriteFile(root+"/foreign", []byte("written by another engine"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if got := get(t, b, "foreign"); got != "written by another engine" {
+		t.Errorf("foreign = %q", got)
+	}
+	if got := list(t, b, oss.ListOptions{}); !slices.Equal(got, []string{"day=1/a b.parquet", "foreign"}) {
+		t.Errorf("objects %q", got)
+	}
+}
+
+// inParallel calls do for 0..n-1 on some workers.
+func inParallel(workers, n int, do func(i int)) {
+	next := make(chan int)
+	var wg sync.WaitGroup
+	for range workers {
+		wg.Go(func() {
+			for i := range next {
+				do(i)
+			}
+		})
+	}
+	for i := range n {
+		next <- i
+	}
+	close(next)
+	wg.Wait()
+}
