@@ -1,0 +1,138 @@
+package taxi
+
+import "math"
+
+// city knows where trips begin and end.
+type city struct {
+	pickup, dropoff []zone
+	routes          []routes // by hour class
+	classOfHour     [24]int
+	samePlaceShare  float64
+	jfk, lga        box
+}
+
+type point struct{ longitude, latitude float64 }
+
+// zone is a neighbourhood: a two-dimensional normal distribution.
+type zone struct {
+	center      point
+	sdLongitude float64
+	// The latitude's deviation, split into the part that goes along with the
+	// longitude's and the part of its own.
+	sdLatitudeShared, sdLatitudeOwn float64
+	inManhattan                     bool
+}
+
+type routes struct {
+	alias alias
+	pairs [][2]uint8 // pickup and dropoff zone
+}
+
+type box struct {
+	center                point
+	halfWidth, halfHeight float64
+}
+
+// trip is where a trip leads.
+type trip struct {
+	pickup, dropoff point
+	km              float64 // as the crow flies
+	// Whether the ends are at these airports or in Manhattan.
+	jfk, lga, manhattan bool
+}
+
+func newCity(p *profile) *city {
+	c := &city{
+		classOfHour:    p.HourClass,
+		samePlaceShare: p.SamePlaceShare,
+		jfk:            newBox(p.JFK),
+		lga:            newBox(p.LGA),
+	}
+	for _, z := range p.PickupZones {
+		c.pickup = append(c.pickup, newZone(z, p.Manhattan))
+	}
+	for _, z := range p.DropoffZones {
+		c.dropoff = append(c.dropoff, newZone(z, p.Manhattan))
+	}
+	for _, lines := range p.RoutesByHourClass {
+		var r routes
+		var weights []uint64
+		for _, line := range lines {
+			for i := 1; i < len(line); i += 2 {
+				r.pairs = append(r.pairs, [2]uint8{uint8(line[0]), uint8(line[i])})
+				weights = append(weights, uint64(line[i+1]))
+			}
+		}
+		r.alias = newAlias(weights)
+		c.routes = append(c.routes, r)
+	}
+	return c
+}
+
+func newBox(b [4]float64) box { return box{point{b[0], b[1]}, b[2], b[3]} }
+
+func (b *box) contains(p point) bool {
+	return math.Abs(p.longitude-b.center.longitude) <= b.halfWidth && math.Abs(p.latitude-b.center.latitude) <= b.halfHeight
+}
+
+func newZone(z [5]float64, manhattan [][2]float64) zone {
+	center, sdLongitude, sdLatitude, correlation := point{z[0], z[1]}, z[2], z[3], z[4]
+	return zone{
+		center:           center,
+		sdLongitude:      sdLongitude,
+		sdLatitudeShared: sdLatitude * correlation,
+		sdLatitudeOwn:    sdLatitude * math.Sqrt(1-float64(correlation*correlation)),
+		inManhattan:      inside(manhattan, center),
+	}
+}
+
+// inside says whether a polygon holds a point: whether a ray from the point
+// to the east crosses its outline an odd number of times.
+func inside(polygon [][2]float64, p point) bool {
+	odd := false
+	for i, a := range polygon {
+		b := polygon[(i+1)%len(polygon)]
+		if (a[1] > p.latitude) == (b[1] > p.latitude) {
+			continue
+		}
+		along := (p.latitude - a[1]) / (b[1] - a[1])
+		if p.longitude < multiplyAdd(along, b[0]-a[0], a[0]) {
+			odd = !odd
+		}
+	}
+	return odd
+}
+
+func (z *zone) draw(random *stream) point {
+	a, b := random.normal(), random.normal()
+	return point{
+		longitude: multiplyAdd(a, z.sdLongitude, z.center.longitude),
+		latitude:  multiplyAdd(b, z.sdLatitudeOwn, multiplyAdd(a, z.sdLatitudeShared, z.center.latitude)),
+	}
+}
+
+func (c *city) trip(hour int, random *stream) trip {
+	routes := &c.routes[c.classOfHour[hour]]
+	pair := routes.pairs[routes.alias.pick(random.next())]
+	from, to := &c.pickup[pair[0]], &c.dropoff[pair[1]]
+	t := trip{pickup: from.draw(random), dropoff: to.draw(random)}
+	t.km = distanceKm(t.pickup, t.dropoff)
+	t.jfk = c.jfk.contains(t.pickup) || c.jfk.contains(t.dropoff)
+	t.lga = c.lga.contains(t.pickup) || c.lga.contains(t.dropoff)
+	t.manhattan = from.inManhattan || to.inManhattan
+	return t
+}
+
+// distanceKm treats the city as flat, which is right to 0.01 % across it.
+func distanceKm(a, b point) float64 {
+	const (
+		kmPerDegree = 6371 * math.Pi / 180
+		latitude    = 40.75
+		cosine      = 0.757564984 // of that latitude, and the sine
+		sine        = 0.652759752
+	)
+	fromMiddle := (float64((a.latitude+b.latitude)/2) - latitude) * (math.Pi / 180)
+	x := (a.longitude - b.longitude) * (cosine - float64(sine*fromMiddle))
+	y := a.latitude - b.latitude
+	return float64(kmPerDegree * math.Sqrt(multiplyAdd(x, x, float64(y*y))))
+}

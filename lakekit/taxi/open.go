@@ -1,0 +1,95 @@
+package taxi
+
+import (
+	"archive/zip"
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path"
+	"path/filepath"
+	"strings"
+
+	"github.com/klauspost/compress/flate"
+	"github.com/klauspost/compress/gzip"
+)
+
+// OpenCSV opens a file, plain or packed with gzip or zip, whatever its name
+// ends in. Of a zip archive it reads train.csv, as Kaggle's download has it,
+// or the only CSV file there is. The caller closes the reader.
+func OpenCSV(name string) (*CSVReader, error) {
+	file, err := os.Open(name)
+	if err != nil {
+		return nil, fmt.Errorf("opening the csv file: %w", err)
+	}
+	reader, err := openUnpacked(file)
+	if err != nil {
+		return nil, errors.Join(err, file.Close())
+	}
+	return reader, nil
+}
+
+func openUnpacked(file *os.File) (*CSVReader, error) {
+	name := filepath.Base(file.Name())
+	buffered := bufio.NewReaderSize(file, 1<<20)
+	magic, err := buffered.Peek(4)
+	if err != nil && err != io.EOF {
+		return nil, fmt.Errorf("reading %s: %w", name, err)
+	}
+	switch string(magic) {
+	case "PK\x03\x04", "PK\x05\x06":
+		return openZip(name, file)
+	}
+	if strings.HasPrefix(string(magic), "\x1f\x8b") {
+		unpacked, err := gzip.NewReader(buffered)
+		if err != nil {
+			return nil, fmt.Errorf("unpacking %s: %w", name, err)
+		}
+		return newCSVReader(name, unpacked, file.Close)
+	}
+	return newCSVReader(name, buffered, file.Close)
+}
+
+func openZip(name string, file *os.File) (*CSVReader, error) {
+	info, err := file.Stat()
+	if err != nil {
+		return nil, fmt.Errorf("reading %s: %w", name, err)
+	}
+	archive, err := zip.NewReader(file, info.Size())
+	if err != nil {
+		return nil, fmt.Errorf("unpacking %s: %w; the download may be incomplete", name, err)
+	}
+	archive.RegisterDecompressor(zip.Deflate, flate.NewReader)
+	entry, err := chooseCSV(archive.File)
+	if err != nil {
+		return nil, fmt.Errorf("unpacking %s: %w", name, err)
+	}
+	unpacked, err := entry.Open()
+	if err != nil {
+		return nil, fmt.Errorf("unpacking %s in %s: %w", entry.Name, name, err)
+	}
+	return newCSVReader(name+"/"+entry.Name, unpacked, func() error {
+		return errors.Join(unpacked.Close(), file.Close())
+	})
+}
+
+func chooseCSV(entries []*zip.File) (*zip.File, error) {
+	var found []*zip.File
+	var names []string
+	for _, entry := range entries {
+		base := path.Base(entry.Name)
+		if base == "train.csv" {
+			return entry, nil
+		}
+		// macOS packs a shadow of every file under __MACOSX.
+		if strings.EqualFold(path.Ext(base), ".csv") && !strings.HasPrefix(base, ".") {
+			found = append(found, entry)
+		}
+		names = append(names, entry.Name)
+	}
+	if len(found) != 1 {
+		return nil, fmt.Errorf("it holds neither train.csv nor exactly one other csv file, but %q", names)
+	}
+	return found[0], nil
+}
