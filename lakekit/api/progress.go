@@ -1,0 +1,129 @@
+package api
+
+import (
+	"encoding/json"
+	"maps"
+	"math"
+	"slices"
+	"strconv"
+	"time"
+)
+
+// StreamProgress is what a streaming query did in one trigger: the JSON of
+// Structured Streaming's StreamingQueryProgress, same names, same order, so
+// that tools and habits made for Spark read it unchanged. Numbers it does not
+// know (a rate over no time) are left out, as Spark does.
+type StreamProgress struct {
+	ID                     string             `json:"id"`    // of the query: the same across restarts from one checkpoint
+	RunID                  string             `json:"runId"` // of this start of the query
+	Name                   string             `json:"name"`
+	Timestamp              string             `json:"timestamp"` // start of the trigger, UTC, ISO 8601 with milliseconds
+	BatchID                int64              `json:"batchId"`
+	BatchDuration          int64              `json:"batchDuration"` // milliseconds
+	NumInputRows           int64              `json:"numInputRows"`
+	InputRowsPerSecond     Rate               `json:"inputRowsPerSecond,omitzero"`     // since the start of the last trigger
+	ProcessedRowsPerSecond Rate               `json:"processedRowsPerSecond,omitzero"` // over the time this trigger took
+	DurationMs             map[string]int64   `json:"durationMs"`                      // addBatch, commitOffsets, getBatch, latestOffset, queryPlanning, triggerExecution, walCommit
+	StateOperators         []any              `json:"stateOperators"`                  // always empty: the query keeps no state
+	Sources                []SourceProgress   `json:"sources"`
+	Sink                   StreamSinkProgress `json:"sink"`
+}
+
+// Rate is rows a second, written with one decimal as Spark writes it. NaN and
+// the infinities, a rate over no time, are left out of the JSON.
+type Rate float64
+
+// IsZero says that there is no rate to write; the json package asks it.
+func (r Rate) IsZero() bool { return math.IsNaN(float64(r)) || math.IsInf(float64(r), 0) }
+
+// MarshalJSON writes the rate with one decimal.
+func (r Rate) MarshalJSON() ([]byte, error) {
+	return strconv.AppendFloat(nil, float64(r), 'f', 1, 64), nil
+}
+
+// PartitionOffsets are Kafka offsets by topic and partition, as Structured
+// Streaming writes them: {"nyc_taxi_data":{"0":1200,"1":1187,"2":1210}}. An
+// end offset is exclusive: the next record to read.
+type PartitionOffsets map[string]map[int32]int64
+
+// MarshalJSON writes topics by name and partitions by number, without spaces.
+func (o PartitionOffsets) MarshalJSON() ([]byte, error) {
+	if o == nil {
+		return []byte("null"), nil
+	}
+	b := []byte{'{'}
+	for i, topic := range slices.Sorted(maps.Keys(o)) {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		name, err := json.Marshal(topic)
+		if err != nil {
+			return nil, err
+		}
+		b = append(append(b, name...), ":{"...)
+		for j, partition := range slices.Sorted(maps.Keys(o[topic])) {
+			if j > 0 {
+				b = append(b, ',')
+			}
+			b = append(strconv.AppendInt(append(b, '"'), int64(partition), 10), `":`...)
+			b = strconv.AppendInt(b, o[topic][partition], 10)
+		}
+		b = append(b, '}')
+	}
+	return append(b, '}'), nil
+}
+
+// SourceProgress is the Kafka source's part of a StreamProgress. Metrics are
+// minOffsetsBehindLatest, maxOffsetsBehindLatest and avgOffsetsBehindLatest,
+// over the partitions, as strings.
+type SourceProgress struct {
+	Description            string            `json:"description"`
+	StartOffset            PartitionOffsets  `json:"startOffset"` // null for the first batch of a query
+	EndOffset              PartitionOffsets  `json:"endOffset"`
+	LatestOffset           PartitionOffsets  `json:"latestOffset"`
+	NumInputRows           int64             `json:"numInputRows"`
+	InputRowsPerSecond     Rate              `json:"inputRowsPerSecond,omitzero"`
+	ProcessedRowsPerSecond Rate              `json:"processedRowsPerSecond,omitzero"`
+	Metrics                map[string]string `json:"metrics,omitempty"`
+}
+
+// StreamSinkProgress is the Delta sink's part of a StreamProgress. Metrics
+// has numDeadLetters when records of the batch went to the dead-letter table.
+type StreamSinkProgress struct {
+	Description   string            `json:"description"`
+	NumOutputRows int64             `json:"numOutputRows"`
+	Metrics       map[string]string `json:"metrics,omitempty"`
+}
+
+// StreamStatus is what a streaming query is doing now: Structured Streaming's
+// StreamingQueryStatus (message, isDataAvailable, isTriggerActive) with the
+// query's identity and totals.
+type StreamStatus struct {
+	Name            string `json:"name"`
+	ID              string `json:"id"`
+	RunID           string `json:"runId"`
+	IsActive        bool   `json:"isActive"`
+	Message         string `json:"message"`
+	IsDataAvailable bool   `json:"isDataAvailable"`
+	IsTriggerActive bool   `json:"isTriggerActive"`
+
+	// Waiting is set while the query retries something that failed, such as
+	// the broker or the store being down; Message says what.
+	Waiting bool `json:"isWaiting"`
+	// Error is why the query ended; empty while it runs and after a stop.
+	Error string `json:"error,omitempty"`
+
+	Subscribe   []string  `json:"subscribe"`
+	Table       string    `json:"table"`
+	DeadLetters string    `json:"deadLetters,omitempty"`
+	Checkpoint  string    `json:"checkpoint"`
+	Trigger     string    `json:"trigger"`
+	StartedAt   time.Time `json:"startedAt"`
+
+	BatchID         int64  `json:"batchId"`                   // last batch committed, -1 before the first
+	NumInputRows    int64  `json:"numInputRows"`              // read in this run
+	NumDeadLetters  int64  `json:"numDeadLetters"`            // of these, refused
+	RecordsBehind   int64  `json:"recordsBehind"`             // latest offsets minus committed, when last asked
+	NumCompactions  int64  `json:"numCompactions"`            // done in this run
+	CompactionError string `json:"compactionError,omitempty"` // of the last auto compaction; the ingest goes on
+}

@@ -1,0 +1,65 @@
+package api
+
+import "time"
+
+// ClusterInfo describes a Kafka cluster.
+type ClusterInfo struct {
+	ID           string       `json:"id"`
+	ControllerID int32        `json:"controllerId"` // -1: not known
+	Brokers      []BrokerInfo `json:"brokers"`      // by id
+}
+
+// BrokerInfo is one broker of a cluster, at the address it advertises.
+type BrokerInfo struct {
+	ID   int32  `json:"id"`
+	Host string `json:"host"`
+	Port int    `json:"port"`
+	Rack string `json:"rack,omitempty"`
+}
+
+// TopicInfo describes a topic.
+type TopicInfo struct {
+	Name       string            `json:"name"`
+	ID         string            `json:"id"` // changes when a topic is deleted and made again (KIP-516)
+	Internal   bool              `json:"internal,omitempty"`
+	Partitions []PartitionInfo   `json:"partitions"`        // by partition
+	Configs    map[string]string `json:"configs,omitempty"` // those that are not the broker's defaults
+}
+
+// Records is the number of offsets the partitions hold. With compaction or
+// transactions it is an upper bound of the number of messages.
+func (t TopicInfo) Records() int64 {
+	var n int64
+	for _, p := range t.Partitions {
+		n += p.LatestOffset - p.EarliestOffset
+	}
+	return n
+}
+
+// PartitionInfo is one partition of a topic and the offsets it holds:
+// EarliestOffset is the first, LatestOffset the one the next message gets.
+type PartitionInfo struct {
+	Partition      int32   `json:"partition"`
+	Leader         int32   `json:"leader"` // -1: none
+	Replicas       []int32 `json:"replicas"`
+	InSyncReplicas []int32 `json:"inSyncReplicas"`
+	EarliestOffset int64   `json:"earliestOffset"`
+	LatestOffset   int64   `json:"latestOffset"`
+}
+
+// Message is a message as the topic holds it. A nil Key or Value is Kafka's
+// null, which is not the same as an empty one.
+type Message struct {
+	Partition int32     `json:"partition"`
+	Offset    int64     `json:"offset"`
+	Timestamp time.Time `json:"timestamp"`
+	Key       []byte    `json:"key"`
+	Value     []byte    `json:"value"`
+	Headers   []Header  `json:"headers,omitempty"`
+}
+
+// Header is one header of a message. Keys may repeat.
+type Header struct {
+	Key   string `json:"key"`
+	Value []byte `json:"value"`
+}

@@ -1,0 +1,152 @@
+package api
+
+import "time"
+
+// Error is what the server answers instead of a result.
+type Error struct {
+	Message string `json:"error"`
+}
+
+func (e *Error) Error() string { return e.Message }
+
+// Health says that the server answers and which one it is.
+type Health struct {
+	PID     int    `json:"pid"`
+	Profile string `json:"profile"`
+	Topic   string `json:"topic"`
+	Table   string `json:"table"`
+}
+
+// TopicRequest asks for a topic.
+type TopicRequest struct {
+	Name       string            `json:"name"`
+	Partitions int               `json:"partitions"`
+	Configs    map[string]string `json:"configs,omitempty"` // Kafka's topic configurations
+}
+
+// TrafficRequest asks for records to be produced to a topic. The zero value of
+// a field means its default.
+type TrafficRequest struct {
+	Topic   string  `json:"topic"`
+	Rate    float64 `json:"rate"`    // records a second; 0: as fast as it goes
+	Records int64   `json:"records"` // 0: until it is stopped, or the CSV file ends
+	Seed    uint64  `json:"seed"`    // of the generator; 0: 1
+	// FromRow is the generator's first row; nil goes on after the last row
+	// that was produced with this seed, so that no record is sent twice.
+	FromRow *int64 `json:"from_row,omitempty"`
+	CSV     string `json:"csv,omitempty"` // path of a file to read instead of generating
+}
+
+// TrafficRun is a producing run that the server has kept account of.
+type TrafficRun struct {
+	ID       int             `json:"id"`
+	Request  TrafficRequest  `json:"request"`
+	FromRow  int64           `json:"from_row"`
+	Started  time.Time       `json:"started"`
+	Ended    time.Time       `json:"ended,omitzero"`
+	Progress TrafficProgress `json:"progress"`
+	// StartOffsets are the topic's latest offsets by partition when the run
+	// began.
+	StartOffsets map[int32]int64 `json:"start_offsets"`
+	// Interrupted: the server ended in mid-run, so that the last progress is
+	// not the whole account.
+	Interrupted bool `json:"interrupted,omitempty"`
+}
+
+// Active reports whether the run goes on.
+func (r TrafficRun) Active() bool {
+	return !r.Interrupted && (r.Progress.State == TrafficRunning || r.Progress.State == TrafficWaiting)
+}
+
+// MessagesRequest asks the server to send given messages, to show what happens
+// to them.
+type MessagesRequest struct {
+	Topic  string   `json:"topic"`
+	Values []string `json:"values"`
+}
+
+// TableRequest asks for a Delta table of taxi records.
+type TableRequest struct {
+	URI        string            `json:"uri"` // oss:// address, or a name beside the course's table
+	Properties map[string]string `json:"properties,omitempty"`
+}
+
+// StreamRequest starts a streaming query from a topic into a table. The option
+// names are those of Spark's Kafka source and DataStreamWriter.
+type StreamRequest struct {
+	Name                 string `json:"name"`                           // default: the table's name
+	Subscribe            string `json:"subscribe,omitempty"`            // topics, separated by commas
+	Table                string `json:"table,omitempty"`                // oss:// address or name
+	CheckpointLocation   string `json:"checkpointLocation,omitempty"`   // oss:// address
+	StartingOffsets      string `json:"startingOffsets,omitempty"`      // default: earliest
+	Trigger              string `json:"trigger,omitempty"`              // "1 second" (default), "availableNow", "once"
+	MaxOffsetsPerTrigger int64  `json:"maxOffsetsPerTrigger,omitempty"` // 0: bounded by memory alone
+	FailOnDataLoss       *bool  `json:"failOnDataLoss,omitempty"`       // default: true
+}
+
+// Object is one object, or one common prefix, of the object store.
+type Object struct {
+	URI          string    `json:"uri"`
+	Name         string    `json:"name"` // the part after the listed address
+	Size         int64     `json:"size"`
+	LastModified time.Time `json:"last_modified,omitzero"`
+	IsPrefix     bool      `json:"is_prefix,omitempty"`
+}
+
+// SQLRequest is one statement.
+type SQLRequest struct {
+	SQL      string `json:"sql"`
+	TimeZone string `json:"time_zone,omitempty"` // session time zone; default: UTC
+	MaxRows  int    `json:"max_rows,omitempty"`
+}
+
+// ChartRequest is a chart in echarts' own JSON.
+type ChartRequest struct {
+	Option string `json:"option"`
+	Width  int    `json:"width"`  // pixels
+	Height int    `json:"height"` // pixels
+}
+
+// Picture is a chart for every place a notebook can be read in.
+type Picture struct {
+	HTML string `json:"html"` // a static SVG that turns live where echarts is at hand
+	Text string `json:"text"`
+}
+
+// Compaction is what merging did.
+type Compaction struct {
+	Version         int64 `json:"version"` // -1: there was nothing to merge
+	NumRemovedFiles int64 `json:"numRemovedFiles"`
+	NumAddedFiles   int64 `json:"numAddedFiles"`
+	NumRemovedBytes int64 `json:"numRemovedBytes"`
+	NumAddedBytes   int64 `json:"numAddedBytes"`
+}
+
+// Reset says what a reset deletes, or has deleted.
+type Reset struct {
+	Topic     string   `json:"topic"`
+	Messages  int64    `json:"messages"`
+	Addresses []string `json:"addresses"` // of the tables and the checkpoint
+	Objects   int64    `json:"objects"`
+	Bytes     int64    `json:"bytes"`
+}
+
+// Verdict is the comparison of what was produced with what the table holds.
+type Verdict struct {
+	OK          bool    `json:"ok"`
+	Produced    int64   `json:"produced"`     // records acknowledged by the broker, from the ledger
+	Rows        int64   `json:"rows"`         // rows of the table
+	DeadLetters int64   `json:"dead_letters"` // refused records
+	Messages    int64   `json:"messages"`     // messages of the topic
+	Version     int64   `json:"version"`      // of the table
+	Seconds     float64 `json:"seconds"`
+	Checks      []Check `json:"checks"`
+}
+
+// Check is one thing that was tested.
+type Check struct {
+	Name   string `json:"name"`
+	OK     bool   `json:"ok"`
+	Detail string `json:"detail"`         // what was found
+	Hint   string `json:"hint,omitempty"` // what to do when it is not OK
+}

@@ -1,0 +1,92 @@
+package broker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"syscall"
+
+	"github.com/twmb/franz-go/pkg/kfake"
+)
+
+// ErrPortTaken is returned when another program listens on the port.
+var ErrPortTaken = errors.New("port is taken")
+
+// clusterID tells clients that this is not Apache Kafka.
+const clusterID = "lakekit-embedded-kfake"
+
+// Options of a broker.
+type Options struct {
+	Dir   string            // holds everything; made when missing
+	Port  int               // on 127.0.0.1; 0: a free one
+	Ready func(addr string) // called once, when the broker answers at addr (host:port); may be nil
+}
+
+// Run serves from the folder until ctx ends, then stops cleanly and returns
+// nil. It returns ErrLocked when another broker has the folder, ErrPortTaken
+// when another program has the port.
+func Run(ctx context.Context, o Options) error {
+	if err := os.MkdirAll(o.Dir, 0o755); err != nil {
+		return fmt.Errorf("make the broker's folder: %w", err)
+	}
+	unlock, err := lockDir(o.Dir)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+
+	stopped, err := markRunning(o.Dir)
+	if err != nil {
+		return fmt.Errorf("recover broker folder %s: %w", o.Dir, err)
+	}
+	cluster, err := start(o)
+	if err != nil {
+		return err
+	}
+	if o.Ready != nil {
+		o.Ready(cluster.ListenAddrs()[0])
+	}
+	<-ctx.Done()
+	cluster.Close()
+	return stopped()
+}
+
+func start(o Options) (*kfake.Cluster, error) {
+	cluster, err := kfake.NewCluster(
+		kfake.DataDir(o.Dir),
+		kfake.Ports(o.Port),
+		kfake.ClusterID(clusterID),
+		kfake.DefaultNumPartitions(1), // Kafka's num.partitions
+		kfake.BrokerConfigs(map[string]string{
+			"log.cleaner.backoff.ms": "5000",     // kfake's own would apply retention once an hour
+			"log.segment.bytes":      "16777216", // retention removes whole segments
+		}),
+		kfake.WithLogger(logger{}),
+	)
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return nil, fmt.Errorf("%w: 127.0.0.1:%d: end the program that listens there or choose another port (0: any free one)", ErrPortTaken, o.Port)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("start broker on folder %s: %w", o.Dir, err)
+	}
+	checkTopicRequests(cluster)
+	return cluster, nil
+}
+
+// logger hands kfake's log to slog.
+type logger struct{}
+
+func (logger) Logf(level kfake.LogLevel, format string, args ...any) {
+	to := slog.LevelDebug // kfake tells every request at info
+	switch level {
+	case kfake.LogLevelError:
+		to = slog.LevelError
+	case kfake.LogLevelWarn:
+		to = slog.LevelWarn
+	}
+	if ctx := context.Background(); slog.Default().Enabled(ctx, to) {
+		slog.Log(ctx, to, "broker: "+fmt.Sprintf(format, args...))
+	}
+}

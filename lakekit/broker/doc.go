@@ -1,0 +1,15 @@
+// Package broker runs an embedded Kafka broker on the local disk, for a
+// laptop without Docker or Java. It serves the real protocol: any client
+// connects to it as to a Kafka cluster of one broker.
+//
+// The broker is kfake of the franz-go project, which is made for tests. This
+// package adds what keeping data needs: a lock on the folder, retention on
+// every topic, Kafka's own refusal of bad topic names and settings, and
+// idempotent producers that survive a kill of the broker.
+//
+// Caveats: one broker, so one replica of everything. Writes are left to the
+// operating system's cache, as Kafka does by default: a killed process loses
+// nothing, a power cut may. After a kill, offsets of a partition start at 0
+// again if retention had emptied it before. No authentication: it listens on
+// loopback only. The reference stays Apache Kafka.
+package broker

@@ -1,0 +1,184 @@
+package broker_test
+
+import (
+	"maps"
+	"strings"
+	"testing"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+func defaults(and ...string) map[string]string {
+	m := map[string]string{"retention.ms": "-1", "retention.bytes": "2147483648"}
+	for _, c := range and {
+		key, value, _ := strings.Cut(c, "=")
+		m[key] = value
+	}
+	return m
+}
+
+func TestCreateTopicsAnswersAsKafka(t *testing.T) {
+	addr, _ := serve(t, t.TempDir())
+	c := client(t, addr)
+	mustCreate(t, c, newTopic("taken"))
+	counts := func(partitions int32, replicas int16) kmsg.CreateTopicsRequestTopic {
+		topic := newTopic("counts")
+		topic.NumPartitions, topic.ReplicationFactor = partitions, replicas
+		return topic
+	}
+	null := newTopic("null", "retention.ms=")
+	null.Configs[0].Value = nil
+	for _, test := range []struct {
+		name  string
+		topic kmsg.CreateTopicsRequestTopic
+		want  *kerr.Error // nil: made
+	}{
+		{"all characters", newTopic("aZ09._-"), nil},
+		{"longest name", newTopic(strings.Repeat("x", 249)), nil},
+		{"too long", newTopic(strings.Repeat("x", 250)), kerr.InvalidTopicException},
+		{"empty", newTopic(""), kerr.InvalidTopicException},
+		{"dot", newTopic("."), kerr.InvalidTopicException},
+		{"two dots", newTopic(".."), kerr.InvalidTopicException},
+		{"blank", newTopic("bad name!"), kerr.InvalidTopicException},
+		{"slash", newTopic("../../etc"), kerr.InvalidTopicException},
+		{"not ASCII", newTopic("täxi"), kerr.InvalidTopicException},
+		{"taken", newTopic("taken"), kerr.TopicAlreadyExists},
+		{"no partitions", counts(0, 1), kerr.InvalidPartitions},
+		{"negative partitions", counts(-2, 1), kerr.InvalidPartitions},
+		{"too many partitions", counts(10_001, 1), kerr.PolicyViolation},
+		{"no replicas", counts(1, 0), kerr.InvalidReplicationFactor},
+		{"too many replicas", counts(1, 3), kerr.InvalidReplicationFactor},
+		{"default counts", counts(-1, -1), nil},
+		{"settings", newTopic("settings", "cleanup.policy=compact, delete", "compression.type=zstd", "min.cleanable.dirty.ratio=0.5", "preallocate=True", "segment.bytes= 1048576 ", "leader.replication.throttled.replicas=0:1,1:0"), nil},
+		{"unknown setting", newTopic("s1", "retention=1"), kerr.InvalidConfig},
+		{"null", null, kerr.InvalidConfig},
+		{"not a number", newTopic("s2", "retention.ms=abc"), kerr.InvalidConfig},
+		{"too small", newTopic("s3", "retention.ms=-2"), kerr.InvalidConfig},
+		{"too large", newTopic("s4", "max.message.bytes=2147483648"), kerr.InvalidConfig},
+		{"not in the list", newTopic("s5", "cleanup.policy=forget"), kerr.InvalidConfig},
+		{"not a codec", newTopic("s6", "compression.type=zip"), kerr.InvalidConfig},
+		{"not a fraction", newTopic("s7", "min.cleanable.dirty.ratio=NaN"), kerr.InvalidConfig},
+		{"not a boolean", newTopic("s8", "preallocate=1"), kerr.InvalidConfig},
+		{"not replicas", newTopic("s9", "follower.replication.throttled.replicas=0"), kerr.InvalidConfig},
+		{"no such level", newTopic("s10", "compression.gzip.level=0"), kerr.InvalidConfig},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			answer := create(t, c, test.topic)[0]
+			if got := kerr.ErrorForCode(answer.ErrorCode); test.want == nil && got != nil || test.want != nil && got != test.want {
+				t.Errorf("answer %v, want %v", got, test.want)
+			}
+			checked := test.want != nil && test.want != kerr.TopicAlreadyExists
+			if checked && (answer.ErrorMessage == nil || *answer.ErrorMessage == "") {
+				t.Error("no message")
+			}
+		})
+	}
+}
+
+func TestABadTopicRefusesThoseBesideIt(t *testing.T) {
+	addr, _ := serve(t, t.TempDir())
+	c := client(t, addr)
+	answers := create(t, c, newTopic("good"), newTopic("bad name!"))
+	for i, want := range []*kerr.Error{kerr.InvalidRequest, kerr.InvalidTopicException} {
+		if got := kerr.ErrorForCode(answers[i].ErrorCode); got != want {
+			t.Errorf("answer for %s is %v, want %v", answers[i].Topic, got, want)
+		}
+	}
+	mustCreate(t, c, newTopic("good"))
+}
+
+func TestEveryTopicHasRetention(t *testing.T) {
+	addr, _ := serve(t, t.TempDir())
+	c := client(t, addr)
+	for _, test := range []struct {
+		name   string
+		create []string
+		alter  func(t *testing.T, topic string) error
+		want   map[string]string
+	}{
+		{"none-given", nil, nil, defaults()},
+		{"one-given", []string{"retention.ms=1000"}, nil, defaults("retention.ms=1000")},
+		{"both-given", []string{"retention.ms=1000", "retention.bytes=-1"}, nil, defaults("retention.ms=1000", "retention.bytes=-1")},
+		{"replaced", []string{"retention.ms=1000"}, func(t *testing.T, topic string) error {
+			return alterAll(t, c, topic, "segment.bytes=1048576")
+		}, defaults("segment.bytes=1048576")},
+		{"deleted", []string{"retention.ms=1000", "segment.bytes=1048576"}, func(t *testing.T, topic string) error {
+			return alter(t, c, topic, kmsg.IncrementalAlterConfigOpDelete, "retention.ms", "segment.bytes")
+		}, defaults()},
+		{"set", nil, func(t *testing.T, topic string) error {
+			return alter(t, c, topic, kmsg.IncrementalAlterConfigOpSet, "retention.ms=5000")
+		}, defaults("retention.ms=5000")},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			mustCreate(t, c, newTopic(test.name, test.create...))
+			if test.alter != nil {
+				if err := test.alter(t, test.name); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if got := ownConfigs(t, c, test.name); !maps.Equal(got, test.want) {
+				t.Errorf("settings %v, want %v", got, test.want)
+			}
+		})
+	}
+}
+
+func TestAlterConfigsRefuses(t *testing.T) {
+	addr, _ := serve(t, t.TempDir())
+	c := client(t, addr)
+	mustCreate(t, c, newTopic("kept"))
+	for _, config := range []string{"retention.ms=abc", "retention=1"} {
+		if err := alterAll(t, c, "kept", config); err != kerr.InvalidConfig {
+			t.Errorf("alter %s: %v, want %v", config, err, kerr.InvalidConfig)
+		}
+		if err := alter(t, c, "kept", kmsg.IncrementalAlterConfigOpSet, config); err != kerr.InvalidConfig {
+			t.Errorf("alter incrementally %s: %v, want %v", config, err, kerr.InvalidConfig)
+		}
+	}
+	if got := ownConfigs(t, c, "kept"); !maps.Equal(got, defaults()) {
+		t.Errorf("settings %v, want them unchanged", got)
+	}
+}
+
+func alterAll(t *testing.T, c *kgo.Client, topic string, configs ...string) error {
+	t.Helper()
+	resource := kmsg.NewAlterConfigsRequestResource()
+	resource.ResourceType, resource.ResourceName = kmsg.ConfigResourceTypeTopic, topic
+	for _, s := range configs {
+		key, value, _ := strings.Cut(s, "=")
+		config := kmsg.NewAlterConfigsRequestResourceConfig()
+		config.Name, config.Value = key, &value
+		resource.Configs = append(resource.Configs, config)
+	}
+	req := kmsg.NewPtrAlterConfigsRequest()
+	req.Resources = append(req.Resources, resource)
+	resp, err := req.RequestWith(t.Context(), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return kerr.ErrorForCode(resp.Resources[0].ErrorCode)
+}
+
+func alter(t *testing.T, c *kgo.Client, topic string, op kmsg.IncrementalAlterConfigOp, configs ...string) error {
+	t.Helper()
+	resource := kmsg.NewIncrementalAlterConfigsRequestResource()
+	resource.ResourceType, resource.ResourceName = kmsg.ConfigResourceTypeTopic, topic
+	for _, s := range configs {
+		key, value, isSet := strings.Cut(s, "=")
+		config := kmsg.NewIncrementalAlterConfigsRequestResourceConfig()
+		config.Name, config.Op = key, op
+		if isSet {
+			config.Value = &value
+		}
+		resource.Configs = append(resource.Configs, config)
+	}
+	req := kmsg.NewPtrIncrementalAlterConfigsRequest()
+	req.Resources = append(req.Resources, resource)
+	resp, err := req.RequestWith(t.Context(), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return kerr.ErrorForCode(resp.Resources[0].ErrorCode)
+}

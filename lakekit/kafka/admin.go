@@ -1,0 +1,420 @@
+package kafka
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"regexp"
+	"slices"
+	"time"
+
+	confluent "github.com/confluentinc/confluent-kafka-go/v2/kafka"
+
+	"taxilake/lakekit/api"
+)
+
+var (
+	// ErrTopicNotFound is returned for a topic that the cluster does not have.
+	ErrTopicNotFound = errors.New("topic does not exist")
+	// ErrTopicName is returned for a name that Kafka does not allow.
+	ErrTopicName = errors.New("bad topic name")
+	// ErrPartitionCount is returned by CreateTopic when the topic exists with
+	// another number of partitions.
+	ErrPartitionCount = errors.New("topic exists with another number of partitions")
+	// ErrNoBroker is returned when no broker answers in time.
+	ErrNoBroker = errors.New("no broker answers")
+)
+
+// answerTimeout bounds a call to the cluster, on top of the caller's context.
+const answerTimeout = 10 * time.Second
+
+// Admin describes a cluster and makes and deletes its topics. It is for many
+// calls, at once if need be; Close it.
+type Admin struct {
+	client  *confluent.AdminClient
+	servers string
+	logs    chan struct{} // closed when the client's log has ended
+}
+
+// NewAdmin makes a client. It does not connect yet: a wrong address shows at
+// the first call, a wrong property here.
+func NewAdmin(c Config) (*Admin, error) {
+	client, err := confluent.NewAdminClient(c.admin())
+	if err != nil {
+		return nil, fmt.Errorf("make a kafka admin client: %w", err)
+	}
+	return &Admin{client, c.Servers(), forwardLogs(client.Logs())}, nil
+}
+
+// Close ends the client.
+func (a *Admin) Close() {
+	a.client.Close()
+	<-a.logs
+}
+
+// forwardLogs hands librdkafka's log to slog until the client is closed.
+func forwardLogs(from <-chan confluent.LogEvent) (ended chan struct{}) {
+	ended = make(chan struct{})
+	go func() {
+		defer close(ended)
+		for e := range from {
+			slog.Debug("librdkafka: "+e.Message, "client", e.Name, "facility", e.Tag)
+		}
+	}()
+	return ended
+}
+
+// Cluster describes the cluster.
+func (a *Admin) Cluster(ctx context.Context) (api.ClusterInfo, error) {
+	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
+	defer cancel()
+	d, err := a.client.DescribeCluster(ctx)
+	if err != nil {
+		return api.ClusterInfo{}, a.failed(err, "describe the cluster")
+	}
+	info := api.ClusterInfo{ControllerID: -1}
+	if d.ClusterID != nil {
+		info.ID = *d.ClusterID
+	}
+	if d.Controller != nil {
+		info.ControllerID = int32(d.Controller.ID)
+	}
+	for _, n := range d.Nodes {
+		b := api.BrokerInfo{ID: int32(n.ID), Host: n.Host, Port: n.Port}
+		if n.Rack != nil {
+			b.Rack = *n.Rack
+		}
+		info.Brokers = append(info.Brokers, b)
+	}
+	slices.SortFunc(info.Brokers, func(x, y api.BrokerInfo) int { return cmp.Compare(x.ID, y.ID) })
+	return info, nil
+}
+
+// TopicSpec describes a topic to be.
+type TopicSpec struct {
+	Name              string
+	Partitions        int               // 0: the cluster's default
+	ReplicationFactor int               // 0: the cluster's default
+	Configs           map[string]string // topic-level settings, such as retention.ms
+}
+
+// CreateTopic makes the topic and returns when it can be used. A topic that
+// exists is left as it is, which is an error (ErrPartitionCount) if its number
+// of partitions is not the one asked for.
+func (a *Admin) CreateTopic(ctx context.Context, spec TopicSpec) (api.TopicInfo, error) {
+	if err := checkTopicName(spec.Name); err != nil {
+		return api.TopicInfo{}, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
+	defer cancel()
+	err := a.createTopic(ctx, spec)
+	exists := isCode(err, confluent.ErrTopicAlreadyExists)
+	if err != nil && !exists {
+		return api.TopicInfo{}, a.failed(err, "create topic %s", spec.Name)
+	}
+	info, err := a.awaitTopic(ctx, spec.Name)
+	if err != nil {
+		return api.TopicInfo{}, err
+	}
+	if has := len(info.Partitions); exists && spec.Partitions > 0 && has != spec.Partitions {
+		return info, fmt.Errorf("%w: %s has %d, %d were asked for: use it as it is, delete it first (its records are lost), or choose another name", ErrPartitionCount, spec.Name, has, spec.Partitions)
+	}
+	return info, nil
+}
+
+func (a *Admin) createTopic(ctx context.Context, spec TopicSpec) error {
+	orDefault := func(n int) int {
+		if n == 0 {
+			return -1 // KIP-464
+		}
+		return n
+	}
+	results, err := a.client.CreateTopics(ctx, []confluent.TopicSpecification{{
+		Topic:             spec.Name,
+		NumPartitions:     orDefault(spec.Partitions),
+		ReplicationFactor: orDefault(spec.ReplicationFactor),
+		Config:            spec.Configs,
+	}})
+	if err != nil {
+		return err
+	}
+	return orNil(results[0].Error)
+}
+
+// awaitTopic describes a topic that was just made, of which a cluster of
+// several brokers learns step by step.
+func (a *Admin) awaitTopic(ctx context.Context, name string) (api.TopicInfo, error) {
+	for {
+		info, err := a.describeTopic(ctx, name)
+		if err == nil || !errors.Is(err, ErrTopicNotFound) && !isLeaderMissing(err) {
+			return info, err
+		}
+		if wait(ctx, pollInterval) != nil {
+			return info, a.failed(err, "wait for topic %s", name)
+		}
+	}
+}
+
+// pollInterval is between two looks at a cluster that is still at work.
+const pollInterval = 50 * time.Millisecond
+
+func isLeaderMissing(err error) bool {
+	return isCode(err, confluent.ErrLeaderNotAvailable) || isCode(err, confluent.ErrNotLeaderForPartition)
+}
+
+// Topics describes all topics but the cluster's internal ones, by name,
+// without their settings.
+func (a *Admin) Topics(ctx context.Context) ([]api.TopicInfo, error) {
+	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
+	defer cancel()
+	md, err := a.client.GetMetadata(nil, true, int(timeLeft(ctx).Milliseconds()))
+	if err != nil {
+		return nil, a.failed(err, "list the topics")
+	}
+	var names []string
+	for name := range md.Topics {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	described, err := a.describe(ctx, names)
+	if err != nil {
+		return nil, a.failed(err, "describe the topics")
+	}
+	topics := []api.TopicInfo{}
+	for _, t := range described {
+		if t.err != nil && !isCode(t.err, confluent.ErrUnknownTopicOrPart) { // deleted meanwhile
+			return nil, a.failed(t.err, "describe topic %s", t.info.Name)
+		}
+		if t.err == nil && !t.info.Internal {
+			topics = append(topics, t.info)
+		}
+	}
+	return topics, nil
+}
+
+// DescribeTopic describes one topic, or returns ErrTopicNotFound.
+func (a *Admin) DescribeTopic(ctx context.Context, name string) (api.TopicInfo, error) {
+	if err := checkTopicName(name); err != nil {
+		return api.TopicInfo{}, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
+	defer cancel()
+	return a.describeTopic(ctx, name)
+}
+
+func (a *Admin) describeTopic(ctx context.Context, name string) (api.TopicInfo, error) {
+	described, err := a.describe(ctx, []string{name})
+	if err == nil {
+		err = described[0].err
+	}
+	if err != nil {
+		return api.TopicInfo{}, a.failed(err, "describe topic %s", name)
+	}
+	info := described[0].info
+	info.Configs, err = a.topicConfigs(ctx, name)
+	if err != nil {
+		return api.TopicInfo{}, a.failed(err, "describe the settings of topic %s", name)
+	}
+	return info, nil
+}
+
+type describedTopic struct {
+	info api.TopicInfo
+	err  error
+}
+
+// describe answers for each name, in the order of names.
+func (a *Admin) describe(ctx context.Context, names []string) ([]describedTopic, error) {
+	if len(names) == 0 {
+		return nil, nil
+	}
+	result, err := a.client.DescribeTopics(ctx, confluent.NewTopicCollectionOfTopicNames(names))
+	if err != nil {
+		return nil, err
+	}
+	topics := make([]describedTopic, len(names))
+	var all []topicPartition
+	for _, d := range result.TopicDescriptions {
+		i := slices.Index(names, d.Name)
+		topics[i] = describedTopic{topicInfo(d), orNil(d.Error)}
+		for _, p := range topics[i].info.Partitions {
+			all = append(all, topicPartition{d.Name, p.Partition})
+		}
+	}
+	earliest, err := a.offsets(ctx, all, confluent.EarliestOffsetSpec)
+	if err != nil {
+		return nil, err
+	}
+	latest, err := a.offsets(ctx, all, confluent.LatestOffsetSpec)
+	if err != nil {
+		return nil, err
+	}
+	for i := range topics {
+		t := &topics[i]
+		for j := range t.info.Partitions {
+			p := &t.info.Partitions[j]
+			at := topicPartition{t.info.Name, p.Partition}
+			p.EarliestOffset, p.LatestOffset = int64(earliest[at].Offset), int64(latest[at].Offset)
+			t.err = cmp.Or(t.err, orNil(earliest[at].Error), orNil(latest[at].Error))
+		}
+	}
+	return topics, nil
+}
+
+func topicInfo(d confluent.TopicDescription) api.TopicInfo {
+	info := api.TopicInfo{Name: d.Name, ID: d.TopicID.String(), Internal: d.IsInternal}
+	for _, p := range d.Partitions {
+		leader := int32(-1)
+		if p.Leader != nil {
+			leader = int32(p.Leader.ID)
+		}
+		info.Partitions = append(info.Partitions, api.PartitionInfo{
+			Partition:      int32(p.Partition),
+			Leader:         leader,
+			Replicas:       nodeIDs(p.Replicas),
+			InSyncReplicas: nodeIDs(p.Isr),
+		})
+	}
+	slices.SortFunc(info.Partitions, func(x, y api.PartitionInfo) int { return cmp.Compare(x.Partition, y.Partition) })
+	return info
+}
+
+func nodeIDs(nodes []confluent.Node) []int32 {
+	ids := make([]int32, len(nodes))
+	for i, n := range nodes {
+		ids[i] = int32(n.ID)
+	}
+	return ids
+}
+
+type topicPartition struct {
+	topic     string
+	partition int32
+}
+
+func (a *Admin) offsets(ctx context.Context, of []topicPartition, spec confluent.OffsetSpec) (map[topicPartition]confluent.ListOffsetsResultInfo, error) {
+	if len(of) == 0 {
+		return nil, nil
+	}
+	request := map[confluent.TopicPartition]confluent.OffsetSpec{}
+	for _, p := range of {
+		request[confluent.TopicPartition{Topic: &p.topic, Partition: p.partition}] = spec
+	}
+	result, err := a.client.ListOffsets(ctx, request)
+	if err != nil {
+		return nil, err
+	}
+	offsets := make(map[topicPartition]confluent.ListOffsetsResultInfo, len(of))
+	for p, info := range result.ResultInfos {
+		offsets[topicPartition{*p.Topic, p.Partition}] = info
+	}
+	return offsets, nil
+}
+
+// topicConfigs returns the settings that the topic has of its own.
+func (a *Admin) topicConfigs(ctx context.Context, name string) (map[string]string, error) {
+	results, err := a.client.DescribeConfigs(ctx, []confluent.ConfigResource{{Type: confluent.ResourceTopic, Name: name}})
+	if err != nil {
+		return nil, err
+	}
+	if err := orNil(results[0].Error); err != nil {
+		return nil, err
+	}
+	configs := map[string]string{}
+	for _, entry := range results[0].Config {
+		if entry.Source == confluent.ConfigSourceDynamicTopic && !entry.IsSensitive {
+			configs[entry.Name] = entry.Value
+		}
+	}
+	return configs, nil
+}
+
+// DeleteTopic deletes the topic with its records and returns when it is gone.
+func (a *Admin) DeleteTopic(ctx context.Context, name string) error {
+	if err := checkTopicName(name); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
+	defer cancel()
+	results, err := a.client.DeleteTopics(ctx, []string{name})
+	if err == nil {
+		err = orNil(results[0].Error)
+	}
+	if err != nil {
+		return a.failed(err, "delete topic %s", name)
+	}
+	for {
+		_, err := a.describeTopic(ctx, name)
+		if errors.Is(err, ErrTopicNotFound) {
+			return nil
+		}
+		if err != nil && !isLeaderMissing(err) {
+			return err
+		}
+		if err := wait(ctx, pollInterval); err != nil {
+			return a.failed(err, "wait until topic %s is gone", name)
+		}
+	}
+}
+
+// topicName is what Kafka allows, but for "." and "..".
+var topicName = regexp.MustCompile(`^[a-zA-Z0-9._-]{1,249}$`)
+
+func checkTopicName(name string) error {
+	if topicName.MatchString(name) && name != "." && name != ".." {
+		return nil
+	}
+	return fmt.Errorf("%w %q: 1 to 249 letters a-z and A-Z, digits, '.', '_' and '-'", ErrTopicName, name)
+}
+
+// failed says what failed, and turns librdkafka's answer into what a caller
+// decides on.
+func (a *Admin) failed(err error, format string, args ...any) error {
+	return callFailed(err, a.servers, format, args...)
+}
+
+func callFailed(err error, servers, format string, args ...any) error {
+	what := fmt.Sprintf(format, args...)
+	switch {
+	case errors.Is(err, context.DeadlineExceeded), isCode(err, confluent.ErrTimedOut), isCode(err, confluent.ErrTransport), isCode(err, confluent.ErrAllBrokersDown):
+		return fmt.Errorf("%s: %w at %s within %v: is it running, and is the address right? (%w)", what, ErrNoBroker, servers, answerTimeout, err)
+	case isCode(err, confluent.ErrUnknownTopicOrPart), isCode(err, confluent.ErrUnknownTopic), isCode(err, confluent.ErrUnknownPartition):
+		return fmt.Errorf("%s: %w on %s: create it first, or check the name", what, ErrTopicNotFound, servers)
+	}
+	return fmt.Errorf("%s: %w", what, err)
+}
+
+func isCode(err error, code confluent.ErrorCode) bool {
+	var e confluent.Error
+	return errors.As(err, &e) && e.Code() == code
+}
+
+// orNil is for the errors that confluent's results hold by value.
+func orNil(e confluent.Error) error {
+	if e.Code() == confluent.ErrNoError {
+		return nil
+	}
+	return e
+}
+
+func timeLeft(ctx context.Context) time.Duration {
+	deadline, ok := ctx.Deadline()
+	if !ok {
+		return answerTimeout
+	}
+	return max(time.Until(deadline), time.Millisecond)
+}
+
+// wait returns early, with the context's error, when ctx ends.
+func wait(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
