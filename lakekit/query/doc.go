@@ -1,0 +1,25 @@
+// Package query answers SQL over Delta tables, each pinned at one version for
+// the length of a statement. DuckDB executes; the dialect is DuckDB's with
+// Spark's functions, literals and time travel where courses and notebooks use
+// them.
+//
+// Engine runs statements, one short-lived in-memory DuckDB each, which may read
+// the files of that statement's tables and nothing else. rewrite.go turns
+// Spark's spellings into DuckDB's, functions.sql holds Spark's functions,
+// source.go reads a snapshot's files, cache.go keeps copies of remote ones.
+//
+// As in Spark: `name`, delta.`oss://bucket/table`, VERSION AS OF 3,
+// TIMESTAMP AS OF '2026-01-31', TIMESTAMP as an instant in the session time zone
+// (TIMESTAMP_NTZ is the other one), 1/0 is NULL, NULL sorts first ascending.
+//
+// Caveats, where Spark differs:
+//   - text is written 'x'; "x" is a column, as in ANSI SQL;
+//   - \ in a text stands for itself, and x::type is a cast;
+//   - CAST('...' AS TIMESTAMP) in the hour that clocks repeat takes the later
+//     instant, Spark the earlier one; to_timestamp is as Spark's;
+//   - a // b divides whole numbers (Spark: a div b), x ** y is a power;
+//   - dates that cannot be read are errors (Spark with ANSI mode off: NULL);
+//   - lists count from 1, and arrays are written [1, 2] (Spark: array(1, 2));
+//   - sums of whole numbers cannot overflow; one beyond bigint is decimal(38,0);
+//   - ceil and floor of a double are doubles (Spark: bigint).
+package query

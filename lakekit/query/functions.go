@@ -1,0 +1,102 @@
+package query
+
+import (
+	"context"
+	_ "embed"
+	"fmt"
+	"regexp"
+	"strings"
+)
+
+//go:embed functions.sql
+var functionsSQL string
+
+// sparkFunction is one of Spark's functions as DuckDB's macro.
+type sparkFunction struct {
+	create string
+	uses   []string // other functions of ours
+}
+
+var sparkFunctions = readFunctions(functionsSQL)
+
+var createMacro = regexp.MustCompile(`(?s)CREATE MACRO (\w+)\(.*?;\n`)
+
+func readFunctions(script string) map[string]sparkFunction {
+	functions := map[string]sparkFunction{}
+	for _, match := range createMacro.FindAllStringSubmatch(script, -1) {
+		create, name := match[0], match[1]
+		f := sparkFunction{create: strings.Replace(create, " "+name+"(", " "+quoteName(name)+"(", 1)}
+		for _, t := range tokens(create) {
+			if t.kind == word && strings.HasPrefix(t.source, "spark_") && t.source != name {
+				f.uses = append(f.uses, t.source)
+			}
+		}
+		functions[name] = f
+	}
+	return functions
+}
+
+// installFunctions creates those of Spark's functions that the statement names.
+func (b *sandbox) installFunctions(ctx context.Context, s *statement) error {
+	installed := map[string]bool{}
+	for _, t := range s.tokens {
+		if t.isName() {
+			if err := b.installFunction(ctx, strings.ToLower(t.name()), installed); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (b *sandbox) installFunction(ctx context.Context, name string, installed map[string]bool) error {
+	if installed[name] {
+		return nil
+	}
+	installed[name] = true
+	if create, ok := b.zone.macros()[name]; ok {
+		return b.exec(ctx, create)
+	}
+	f, ok := sparkFunctions[name]
+	if !ok {
+		return nil
+	}
+	for _, used := range f.uses {
+		if err := b.installFunction(ctx, used, installed); err != nil {
+			return err
+		}
+	}
+	return b.exec(ctx, f.create)
+}
+
+// macros returns the two functions that know the session time zone: spark_local
+// gives the wall clock of an instant, spark_instant the instant of a wall clock.
+// A wall clock that is repeated means the earlier instant, one that is left out
+// is moved on by the gap, as Spark does (java.time.ZonedDateTime.ofLocal).
+func (z zone) macros() map[string]string {
+	toLocal := fmt.Sprintf("timezone(%s, $x)", quote(z.duckdbName))
+	toInstant := fmt.Sprintf(`CASE WHEN timezone(%[1]s, timezone(%[1]s, $x) - INTERVAL 1 HOUR) = $x
+		THEN timezone(%[1]s, $x) - INTERVAL 1 HOUR ELSE timezone(%[1]s, $x) END`, quote(z.duckdbName))
+	if z.steady {
+		offset := z.offset.Microseconds()
+		fastLocal := fmt.Sprintf("make_timestamp(epoch_us($x) + %d)", offset)
+		fastInstant := fmt.Sprintf("make_timestamptz(epoch_us($x) - %d)", offset)
+		if z.steadySince.IsZero() {
+			toLocal, toInstant = fastLocal, fastInstant
+		} else {
+			// A day later no wall clock is repeated or left out any more.
+			since := z.steadySince.UnixMicro()
+			toLocal = fmt.Sprintf("CASE WHEN epoch_us($x) >= %d THEN %s ELSE %s END", since, fastLocal, toLocal)
+			toInstant = fmt.Sprintf("CASE WHEN epoch_us($x) >= %d THEN %s ELSE %s END", since+offset+24*3600*1e6, fastInstant, toInstant)
+		}
+	}
+	with := func(template, x string) string { return strings.ReplaceAll(template, "$x", x) }
+	// typeof is known when the statement is bound: one branch remains.
+	return map[string]string{
+		"spark_local": fmt.Sprintf(`CREATE MACRO spark_local(x) AS CASE
+			WHEN typeof(x) = 'TIMESTAMP WITH TIME ZONE' THEN %s
+			WHEN typeof(x) IN ('TIMESTAMP', 'DATE') THEN CAST(x AS TIMESTAMP)
+			ELSE timezone(%s, CAST(x AS TIMESTAMPTZ)) END`, with(toLocal, "try_cast(x AS TIMESTAMPTZ)"), quote(z.duckdbName)),
+		"spark_instant": "CREATE MACRO spark_instant(x) AS " + with(toInstant, "x"),
+	}
+}

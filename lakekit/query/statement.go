@@ -1,0 +1,258 @@
+package query
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// statement is a parsed SQL statement.
+type statement struct {
+	source  string
+	tokens  []token
+	edits   []edit
+	tables  []tableRef // in the order of their text
+	columns []string   // of the tables, for suggestions; set by install
+}
+
+// tableRef is a place where the statement names a table.
+type tableRef struct {
+	name     string // as Request.Tables takes it
+	start    int    // byte of the statement
+	travel   *timeTravel
+	viewName string // of the view that stands for it
+}
+
+// executable returns the text for DuckDB, with the way back for positions.
+func (s *statement) executable() (string, func(int) int) { return rewrite(s.source, s.edits) }
+
+// parse reads a statement with DuckDB's own parser and finds the tables it
+// names.
+func (b *sandbox) parse(ctx context.Context, source string) (*statement, error) {
+	s := &statement{source: source, tokens: tokens(source)}
+	for n := len(s.tokens); n > 0 && s.tokens[n-1].isSymbol(";"); n = len(s.tokens) {
+		s.edits = append(s.edits, edit{s.tokens[n-1].start, s.tokens[n-1].end, " "})
+		s.tokens = s.tokens[:n-1]
+	}
+	if len(s.tokens) == 0 {
+		return nil, &Error{Message: "there is no statement"}
+	}
+	clauses := travels(s.tokens)
+	s.edits = append(s.edits, dialect(s.tokens, clauses)...)
+	patterns, refused, err := patternEdits(s.tokens)
+	if err != nil {
+		return nil, s.errorAt(refused.start, "%s", err)
+	}
+	s.edits = append(s.edits, patterns...)
+	parsable, back := s.executable()
+	tree, err := b.parseTree(ctx, s, parsable, back)
+	if err != nil {
+		return nil, err
+	}
+	walk := treeWalk{}
+	walk.visit(tree, nil)
+	if walk.refused != nil {
+		return nil, s.errorAt(back(walk.refusedAt), "%s", walk.refused.Error())
+	}
+	for _, found := range walk.tables {
+		if err := s.addTable(found, back, clauses); err != nil {
+			return nil, err
+		}
+	}
+	slices.SortFunc(s.tables, func(a, b tableRef) int { return cmp.Compare(a.start, b.start) })
+	return s, nil
+}
+
+// parsed is the answer of json_serialize_sql.
+type parsed struct {
+	Error      bool   `json:"error"`
+	Type       string `json:"error_type"`
+	Message    string `json:"error_message"`
+	Position   string `json:"position"`
+	Statements []any  `json:"statements"`
+}
+
+func (b *sandbox) parseTree(ctx context.Context, s *statement, parsable string, back func(int) int) (any, error) {
+	var answer string
+	// The functions that serialise refuse all statements but those that read.
+	err := b.conn.QueryRowContext(ctx, "SELECT CAST(json_serialize_sql(?::VARCHAR) AS VARCHAR)", parsable).Scan(&answer)
+	if err != nil {
+		return nil, s.executionError(err, back)
+	}
+	var p parsed
+	decoder := json.NewDecoder(bytes.NewReader([]byte(answer)))
+	decoder.UseNumber()
+	if err := decoder.Decode(&p); err != nil {
+		return nil, fmt.Errorf("parse statement: %w", err)
+	}
+	if p.Error && p.Type == "parser" {
+		position, err := strconv.Atoi(p.Position)
+		if err != nil {
+			return nil, s.errorAt(-1, "%s", p.Message)
+		}
+		return nil, s.errorAt(back(position), "%s", p.Message)
+	}
+	if p.Error {
+		return nil, s.errorAt(s.tokens[0].start, "only statements that read are run here: SELECT, WITH, VALUES, DESCRIBE, SUMMARIZE; not %s", strings.ToUpper(s.tokens[0].source))
+	}
+	if len(p.Statements) != 1 {
+		return nil, s.errorAt(s.secondStatement(), "one statement at a time: there are %d", len(p.Statements))
+	}
+	return p.Statements[0], nil
+}
+
+func (s *statement) secondStatement() int {
+	for i, t := range s.tokens {
+		if t.isSymbol(";") && i+1 < len(s.tokens) {
+			return s.tokens[i+1].start
+		}
+	}
+	return -1
+}
+
+// addTable adds the table DuckDB's parser found at a byte of the parsed text,
+// and the edit that puts a view in its place.
+func (s *statement) addTable(found foundTable, back func(int) int, clauses map[int]timeTravel) error {
+	start := back(found.location)
+	first := slices.IndexFunc(s.tokens, func(t token) bool { return t.start == start })
+	if first < 0 || !s.tokens[first].isName() {
+		return s.errorAt(start, "SQL reads tables here, not files: a folder or an address of a Delta table is written delta.`/folder` or delta.`oss://bucket/table`")
+	}
+	last := first
+	parts := []string{s.tokens[first].name()}
+	for last+2 < len(s.tokens) && s.tokens[last+1].isSymbol(".") && s.tokens[last+2].isName() {
+		last += 2
+		parts = append(parts, s.tokens[last].name())
+	}
+	ref := tableRef{name: strings.Join(parts, "."), start: start}
+	alias := parts[len(parts)-1]
+	if len(parts) == 2 && strings.EqualFold(parts[0], "delta") {
+		ref.name = parts[1]
+	}
+	ref.viewName = ref.name
+	if clause, ok := clauses[last+1]; ok {
+		ref.travel = &clause
+		ref.viewName += " " + s.source[s.tokens[clause.first].start:s.tokens[clause.last].end]
+	}
+	replacement := quoteName(ref.viewName)
+	if ref.viewName != alias && !found.hasAlias {
+		replacement += " AS " + quoteName(alias)
+	}
+	from, to := s.tokens[first].start, s.tokens[last].end
+	s.edits = slices.DeleteFunc(s.edits, func(e edit) bool { return e.start >= from && e.end <= to })
+	s.edits = append(s.edits, edit{from, to, replacement})
+	s.tables = append(s.tables, ref)
+	return nil
+}
+
+// treeWalk collects from DuckDB's syntax tree the tables a statement reads, and
+// refuses what would read anything else.
+type treeWalk struct {
+	tables    []foundTable
+	refused   error
+	refusedAt int
+}
+
+type foundTable struct {
+	location int // byte of the parsed text
+	hasAlias bool
+}
+
+// tableFunctions are those that read no files and no state of the engine.
+var tableFunctions = []string{"range", "generate_series", "unnest", "json_each", "json_tree", "repeat"}
+
+// visit walks a node; names are the common table expressions it can see.
+func (w *treeWalk) visit(node any, names map[string]bool) {
+	switch node := node.(type) {
+	case []any:
+		for _, child := range node {
+			w.visit(child, names)
+		}
+	case map[string]any:
+		names = w.visitCTEs(node, names)
+		switch node["type"] {
+		case "BASE_TABLE":
+			w.table(node, names)
+		case "TABLE_FUNCTION":
+			w.tableFunction(node)
+		case "SHOW_REF":
+			if node["query"] == nil {
+				w.refuse(node, "SHOW lists DuckDB's own objects, which are none of the lake's: write DESCRIBE and a table's name")
+			}
+		}
+		for _, key := range slices.Sorted(maps.Keys(node)) {
+			if key != "cte_map" {
+				w.visit(node[key], names)
+			}
+		}
+	}
+}
+
+// visitCTEs visits the WITH of a node and returns the names seen below it. An
+// expression sees those before it, and itself only if it is recursive.
+func (w *treeWalk) visitCTEs(node map[string]any, names map[string]bool) map[string]bool {
+	if name, ok := node["cte_name"].(string); ok {
+		names = with(names, name)
+	}
+	ctes, _ := node["cte_map"].(map[string]any)
+	entries, _ := ctes["map"].([]any)
+	for _, e := range entries {
+		entry, _ := e.(map[string]any)
+		w.visit(entry["value"], names)
+		name, _ := entry["key"].(string)
+		names = with(names, name)
+	}
+	return names
+}
+
+func with(names map[string]bool, name string) map[string]bool {
+	extended := maps.Clone(names)
+	if extended == nil {
+		extended = map[string]bool{}
+	}
+	extended[strings.ToLower(name)] = true
+	return extended
+}
+
+func (w *treeWalk) table(node map[string]any, names map[string]bool) {
+	name, _ := node["table_name"].(string)
+	if node["schema_name"] == "" && names[strings.ToLower(name)] {
+		return
+	}
+	if node["at_clause"] != nil {
+		w.refuse(node, "an older version is read with VERSION AS OF 3 or TIMESTAMP AS OF '2026-01-31', behind the table's name")
+		return
+	}
+	w.tables = append(w.tables, foundTable{location(node), node["alias"] != ""})
+}
+
+func (w *treeWalk) tableFunction(node map[string]any) {
+	function, _ := node["function"].(map[string]any)
+	name, _ := function["function_name"].(string)
+	if !slices.Contains(tableFunctions, strings.ToLower(name)) {
+		w.refuse(node, fmt.Sprintf("%s(...) is not available: SQL reads tables here; a folder or an address of a Delta table is written delta.`/folder` or delta.`oss://bucket/table`", name))
+	}
+}
+
+func (w *treeWalk) refuse(node map[string]any, reason string) {
+	if w.refused == nil {
+		w.refused, w.refusedAt = fmt.Errorf("%s", reason), location(node)
+	}
+}
+
+// location is a node's byte in the parsed text; the greatest number stands for
+// none.
+func location(node map[string]any) int {
+	number, _ := node["query_location"].(json.Number)
+	n, err := strconv.ParseInt(string(number), 10, 64)
+	if err != nil {
+		return 0
+	}
+	return int(n)
+}
