@@ -1,0 +1,178 @@
+package settings_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"taxilake/lakekit/settings"
+)
+
+// repository makes a folder that passes for the repository.
+func repository(t *testing.T, env string) string {
+	t.Helper()
+	home := t.TempDir()
+	write(t, filepath.Join(home, "go.mod"), "module taxilake\n\ngo 1.26.0\n")
+	if env != "" {
+		write(t, filepath.Join(home, ".env"), env)
+	}
+	for _, name := range []string{"LAKEKIT_HOME", "LAKEKIT_STATE", "LAKEKIT_PROFILE", "LAKEKIT_WORKSPACE", "LAKEKIT_TIMEZONE"} {
+		t.Setenv(name, "")
+	}
+	return home
+}
+
+func write(t *testing.T, path, text string) {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestLoadFindsTheRepositoryFromAnyFolderInIt(t *testing.T) {
+	home := repository(t, "")
+	below := filepath.Join(home, "notebooks", "deep")
+	if err := os.MkdirAll(below, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	t.Chdir(below)
+	s, err := settings.Load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if found, _ := filepath.EvalSymlinks(s.Home); found != home {
+		if resolved, _ := filepath.EvalSymlinks(home); found != resolved {
+			t.Errorf("home %s, want %s", s.Home, home)
+		}
+	}
+	if want := filepath.Join(s.Home, ".lakekit"); s.State != want {
+		t.Errorf("state %s, want %s", s.State, want)
+	}
+}
+
+func TestLoadOutsideTheRepository(t *testing.T) {
+	repository(t, "")
+	t.Chdir(t.TempDir())
+	if _, err := settings.Load(); err == nil || !strings.Contains(err.Error(), "not inside the taxilake repository") {
+		t.Errorf("error %v", err)
+	}
+}
+
+func TestNames(t *testing.T) {
+	for _, test := range []struct {
+		name, env                            string
+		topic, table, checkpoint, deadLetter string
+		wantError                            string
+	}{
+		{name: "course", topic: "nyc_taxi_data", table: "oss://lake/delta/taxi_record",
+			checkpoint: "oss://lake/checkpoints/taxi_record", deadLetter: "oss://lake/delta/taxi_record_dead_letters"},
+		{name: "workspace", env: "# a class\nexport LAKEKIT_WORKSPACE=\"alice\"\n", topic: "alice.nyc_taxi_data", table: "oss://lake/alice/delta/taxi_record",
+			checkpoint: "oss://lake/alice/checkpoints/taxi_record", deadLetter: "oss://lake/alice/delta/taxi_record_dead_letters"},
+		{name: "workspace that leaves its folder", env: "LAKEKIT_WORKSPACE=../bob", wantError: `LAKEKIT_WORKSPACE="../bob" cannot be used`},
+		{name: "unknown profile", env: "LAKEKIT_PROFILE=moon", wantError: `LAKEKIT_PROFILE="moon" is not a profile`},
+		{name: "line without a value", env: "LAKEKIT_PROFILE\n", wantError: ".env line 1: want NAME=value"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Chdir(repository(t, test.env))
+			s, err := settings.Load()
+			if test.wantError != "" {
+				if err == nil || !strings.Contains(err.Error(), test.wantError) {
+					t.Errorf("error %v, want %s", err, test.wantError)
+				}
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := [4]string{s.Topic, s.Table, s.Checkpoint, s.DeadLetters}
+			if want := [4]string{test.topic, test.table, test.checkpoint, test.deadLetter}; got != want {
+				t.Errorf("names %q, want %q", got, want)
+			}
+		})
+	}
+}
+
+func TestEnvironmentGoesBeforeTheFile(t *testing.T) {
+	t.Chdir(repository(t, "LAKEKIT_WORKSPACE=alice\n"))
+	t.Setenv("LAKEKIT_WORKSPACE", "bob")
+	s, err := settings.Load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s.Workspace != "bob" {
+		t.Errorf("workspace %q", s.Workspace)
+	}
+}
+
+func TestTableURI(t *testing.T) {
+	t.Chdir(repository(t, ""))
+	s, err := settings.Load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for given, want := range map[string]string{
+		"trips":              "oss://lake/delta/trips",
+		"oss://lake/other/t": "oss://lake/other/t",
+		"oss://lake/delta/":  "oss://lake/delta",
+		"/data/t":            "/data/t",
+	} {
+		if got := s.TableURI(given); got != want {
+			t.Errorf("TableURI(%q) = %q, want %q", given, got, want)
+		}
+	}
+}
+
+func TestSecretsAreMadeOnceAndShownNowhere(t *testing.T) {
+	home := repository(t, "")
+	t.Chdir(home)
+	state := filepath.Join(home, ".lakekit")
+	var tokens []string
+	for range 2 {
+		if err := settings.CreateSecrets(state); err != nil {
+			t.Fatal(err)
+		}
+		s, err := settings.Load()
+		if err != nil {
+			t.Fatal(err)
+		}
+		asJSON, err := json.Marshal(s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		token, secret := s.Server.Token.Reveal(), s.OSS.Secret.Reveal()
+		if len(token) < 20 || len(secret) < 20 {
+			t.Fatalf("token of %d and secret of %d characters", len(token), len(secret))
+		}
+		for _, shown := range []string{string(asJSON), fmt.Sprint(s), fmt.Sprintf("%+v", s), fmt.Sprintf("%#v", *s)} {
+			if strings.Contains(shown, token) || strings.Contains(shown, secret) {
+				t.Errorf("a secret is shown in %s", shown)
+			}
+		}
+		tokens = append(tokens, token)
+	}
+	if tokens[0] != tokens[1] {
+		t.Error("the token of an old state folder was replaced")
+	}
+	info, err := os.Stat(filepath.Join(state, "secrets.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if info.Mode().Perm() != 0o600 {
+		t.Errorf("secrets.json has mode %v", info.Mode())
+	}
+}
+
+func TestDamagedStateIsNamed(t *testing.T) {
+	home := repository(t, "")
+	t.Chdir(home)
+	write(t, filepath.Join(home, ".lakekit", "run", "broker.json"), "{")
+	if _, err := settings.Load(); err == nil || !strings.Contains(err.Error(), "broker.json is damaged") {
+		t.Errorf("error %v", err)
+	}
+}

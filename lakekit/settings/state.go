@@ -1,0 +1,116 @@
+package settings
+
+import (
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+)
+
+// Role is one of the processes of the embedded profile, by the name of the
+// lakekit command that runs it.
+type Role string
+
+// The processes, in the order in which they are started.
+const (
+	Broker   Role = "broker"
+	Store    Role = "oss"
+	Workshop Role = "server"
+)
+
+// Roles are all processes in the order in which they are started.
+var Roles = []Role{Broker, Store, Workshop}
+
+// Process is what a running service tells about itself below the state folder.
+type Process struct {
+	PID     int       `json:"pid"`
+	Address string    `json:"address"` // host:port on loopback
+	Started time.Time `json:"started"`
+}
+
+// RunFile is the path of one of a role's files: "json" for what Process holds,
+// "lock" for the file locked as long as the process lives.
+func RunFile(state string, role Role, extension string) string {
+	return filepath.Join(state, "run", string(role)+"."+extension)
+}
+
+// LogFile is where a service writes its log.
+func LogFile(state string, role Role) string {
+	return filepath.Join(state, "log", string(role)+".log")
+}
+
+// ReadProcess reads what the service last wrote of itself: fs.ErrNotExist when
+// it was never started. The process may have ended since.
+func ReadProcess(state string, role Role) (Process, error) {
+	var p Process
+	return p, readJSON(RunFile(state, role, "json"), &p)
+}
+
+// WriteProcess lets the others find the service.
+func WriteProcess(state string, role Role, p Process) error {
+	return writeJSON(RunFile(state, role, "json"), p)
+}
+
+type secrets struct {
+	Token           string `json:"token"`
+	AccessKeyID     string `json:"access_key_id"`
+	AccessKeySecret string `json:"access_key_secret"`
+}
+
+func secretsFile(state string) string { return filepath.Join(state, "secrets.json") }
+
+func readSecrets(state string) (secrets, error) {
+	var s secrets
+	err := readJSON(secretsFile(state), &s)
+	if errors.Is(err, fs.ErrNotExist) {
+		return s, nil
+	}
+	return s, err
+}
+
+// CreateSecrets makes the random token and keys of a new state folder; those of
+// an old one stay.
+func CreateSecrets(state string) error {
+	if _, err := os.Stat(secretsFile(state)); err == nil {
+		return nil
+	}
+	return writeJSON(secretsFile(state), secrets{
+		Token:           rand.Text(),
+		AccessKeyID:     "LTAI" + rand.Text()[:16],
+		AccessKeySecret: rand.Text(),
+	})
+}
+
+func readJSON(path string, into any) error {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return fmt.Errorf("reading the state folder: %w", err)
+	}
+	if err := json.Unmarshal(data, into); err != nil {
+		return fmt.Errorf("reading the state folder: %s is damaged (%w): run `lakekit down`, delete that file, and run `lakekit up`", path, err)
+	}
+	return nil
+}
+
+// writeJSON replaces the file in one step and only for its owner's eyes.
+func writeJSON(path string, v any) error {
+	data, err := json.MarshalIndent(v, "", "  ")
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return fmt.Errorf("writing the state folder: %w", err)
+	}
+	temporary := path + ".tmp"
+	if err := os.WriteFile(temporary, append(data, '\n'), 0o600); err != nil {
+		return fmt.Errorf("writing the state folder: %w", err)
+	}
+	if err := os.Rename(temporary, path); err != nil {
+		return fmt.Errorf("writing the state folder: %w", err)
+	}
+	return nil
+}
