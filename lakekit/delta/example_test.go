@@ -1,0 +1,69 @@
+package delta_test
+
+import (
+	"context"
+	"fmt"
+	"log"
+
+	"github.com/apache/arrow-go/v18/arrow/array"
+	"github.com/apache/arrow-go/v18/arrow/memory"
+
+	"taxilake/lakekit/delta"
+	"taxilake/lakekit/oss"
+)
+
+// A table is created, a batch of a stream is appended once, and read.
+func Example() {
+	ctx := context.Background()
+	schema := delta.Schema{Fields: []delta.Field{
+		{Name: "fare_amount", Type: delta.Double, Nullable: true},
+		{Name: "passenger_count", Type: delta.Integer, Nullable: true},
+	}}
+	table, err := delta.Create(ctx, oss.NewMemory("lake"), delta.Definition{
+		Schema:     schema,
+		Properties: map[string]string{delta.AutoCompactKey: "true"},
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+
+	arrowSchema, _ := schema.Arrow()
+	rows := array.NewRecordBuilder(memory.DefaultAllocator, arrowSchema)
+	rows.Field(0).(*array.Float64Builder).AppendValues([]float64{4.5, 16.9}, nil)
+	rows.Field(1).(*array.Int32Builder).AppendValues([]int32{1, 2}, nil)
+
+	snapshot, err := table.Snapshot(ctx)
+	if err != nil {
+		log.Fatal(err)
+	}
+	files, err := table.WriteFiles(ctx, rows.NewRecordBatch())
+	if err != nil {
+		log.Fatal(err)
+	}
+	version, err := table.Commit(ctx, delta.Commit{
+		Operation:   "STREAMING UPDATE",
+		Adds:        files,
+		BlindAppend: true,
+		ReadVersion: snapshot.Version(),
+		Txn:         &delta.Txn{AppID: "query-id", Version: 0},
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+
+	snapshot, err = table.SnapshotAt(ctx, version)
+	if err != nil {
+		log.Fatal(err)
+	}
+	for batch, err := range snapshot.Scan(ctx) {
+		if err != nil {
+			log.Fatal(err)
+		}
+		fmt.Println(batch.Column(0), batch.Column(1))
+	}
+	txn, _ := snapshot.Txn("query-id")
+	fmt.Println("version", version, "batch", txn.Version, "records", snapshot.NumRecords())
+	// Output:
+	// [4.5 16.9] [1 2]
+	// version 1 batch 0 records 2
+}

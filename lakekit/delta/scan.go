@@ -1,0 +1,272 @@
+package delta
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"fmt"
+	"io"
+	"iter"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/apache/arrow-go/v18/arrow"
+	"github.com/apache/arrow-go/v18/arrow/array"
+	"github.com/apache/arrow-go/v18/arrow/memory"
+	"github.com/apache/arrow-go/v18/parquet"
+	"github.com/apache/arrow-go/v18/parquet/file"
+	"github.com/apache/arrow-go/v18/parquet/pqarrow"
+
+	"taxilake/lakekit/oss"
+)
+
+const (
+	scanBatchRows = 64 << 10
+	// wholeObject bytes: a smaller data file is fetched at once, a larger one
+	// column chunk by column chunk.
+	wholeObject = 8 << 20
+)
+
+// Scan reads the rows of the snapshot, file by file, with the columns of the
+// table's schema: partition columns are filled in, columns that a file does
+// not have are null. An error ends it. A batch is released when the loop asks
+// for the next one; Retain keeps it.
+func (s *Snapshot) Scan(ctx context.Context) iter.Seq2[arrow.RecordBatch, error] {
+	return s.scanFiles(ctx, s.adds)
+}
+
+func (s *Snapshot) scanFiles(ctx context.Context, adds []*Add) iter.Seq2[arrow.RecordBatch, error] {
+	return func(yield func(arrow.RecordBatch, error) bool) {
+		schema, err := s.schema.Arrow()
+		if err != nil {
+			yield(nil, err)
+			return
+		}
+		for _, add := range adds {
+			more := true
+			err := s.scanFile(ctx, schema, add, func(batch arrow.RecordBatch) bool {
+				more = yield(batch, nil)
+				return more
+			})
+			if err != nil {
+				yield(nil, fmt.Errorf("read %s of version %d of %s: %w", add.Path, s.version, s.table.URI(), err))
+				return
+			}
+			if !more {
+				return
+			}
+		}
+	}
+}
+
+func (s *Snapshot) scanFile(ctx context.Context, schema *arrow.Schema, add *Add, yield func(arrow.RecordBatch) bool) error {
+	key, err := add.Key()
+	if err != nil {
+		return err
+	}
+	object, err := openObject(ctx, s.table.bucket, key, add.Size)
+	if err != nil {
+		return err
+	}
+	defer object.Close()
+	var plan *filePlan
+	var source *file.Reader
+	var batches pqarrow.RecordReader
+	err = decode(func() (err error) {
+		if source, err = file.NewParquetReader(object); err != nil {
+			return err
+		}
+		if err = checkRows(source, add); err != nil {
+			return err
+		}
+		if plan, err = s.planFile(schema, add, source); err != nil || len(plan.leaves) == 0 {
+			return err
+		}
+		reader, err := pqarrow.NewFileReader(source, pqarrow.ArrowReadProperties{BatchSize: scanBatchRows}, memory.DefaultAllocator)
+		if err != nil {
+			return err
+		}
+		batches, err = reader.GetRecordReader(ctx, plan.leaves, nil)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	if len(plan.leaves) == 0 {
+		return plan.yieldNulls(ctx, source.NumRows(), yield)
+	}
+	defer batches.Release()
+	for left := source.NumRows(); left > 0; {
+		var rows arrow.RecordBatch
+		err := decode(func() (err error) {
+			if !batches.Next() {
+				// The reader takes any end of input for the end of the rows.
+				return cmp.Or(batches.Err(), fmt.Errorf("the file ends %d rows early", left))
+			}
+			rows, err = plan.conform(ctx, batches.RecordBatch())
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		left -= rows.NumRows()
+		more := yield(rows)
+		rows.Release()
+		if !more {
+			return nil
+		}
+	}
+	return nil
+}
+
+// checkRows compares the counts there are of a file's rows.
+func checkRows(source *file.Reader, add *Add) error {
+	rows := int64(0)
+	for i := range source.NumRowGroups() {
+		rows += source.MetaData().RowGroup(i).NumRows()
+	}
+	if rows != source.NumRows() {
+		return fmt.Errorf("broken Parquet file: %d rows, %d in its row groups", source.NumRows(), rows)
+	}
+	if recorded, ok := add.NumRecords(); ok && recorded != rows {
+		return fmt.Errorf("the file has %d rows, the log says %d", rows, recorded)
+	}
+	return nil
+}
+
+// decode runs a step of the Parquet decoder, which panics on some broken
+// files. Its parallel mode would do so on goroutines of its own, where nobody
+// can catch it, and is not used for that.
+func decode(step func() error) (err error) {
+	defer func() {
+		if caught := recover(); caught != nil {
+			err = fmt.Errorf("broken Parquet file: %v", caught)
+		}
+	}()
+	return step()
+}
+
+// filePlan is how the columns of the table come from one file.
+type filePlan struct {
+	schema     *arrow.Schema
+	fields     []Field
+	partitions map[string]string // by column; the others are in the file or null
+	leaves     []int             // Parquet columns to read
+}
+
+func (s *Snapshot) planFile(schema *arrow.Schema, add *Add, source *file.Reader) (*filePlan, error) {
+	plan := &filePlan{schema: schema, fields: s.schema.Fields, partitions: map[string]string{}}
+	for _, column := range s.metadata.PartitionColumns {
+		value, ok := add.PartitionValues[column]
+		if !ok {
+			return nil, fmt.Errorf("%w: no value for partition column %q", ErrCorruptLog, column)
+		}
+		plan.partitions[strings.ToLower(column)] = value
+	}
+	columns := source.MetaData().Schema
+	for i := range columns.NumColumns() {
+		name := columns.Column(i).ColumnPath()[0]
+		if _, ok := s.schema.Field(name); ok && !s.isPartitionColumn(name) {
+			plan.leaves = append(plan.leaves, i)
+		}
+	}
+	return plan, nil
+}
+
+func (p *filePlan) conform(ctx context.Context, given arrow.RecordBatch) (arrow.RecordBatch, error) {
+	n := int(given.NumRows())
+	columns := make([]arrow.Array, len(p.fields))
+	defer func() {
+		for _, column := range columns {
+			if column != nil {
+				column.Release()
+			}
+		}
+	}()
+	for i, f := range p.fields {
+		want := p.schema.Field(i).Type
+		index := slices.IndexFunc(given.Schema().Fields(), func(g arrow.Field) bool { return strings.EqualFold(g.Name, f.Name) })
+		value, partition := p.partitions[strings.ToLower(f.Name)]
+		var err error
+		switch {
+		case partition:
+			columns[i], err = partitionColumn(value, f.Type, n)
+		case index >= 0:
+			columns[i], err = conform(ctx, given.Column(index), want, safeCasts)
+		default:
+			columns[i] = array.MakeArrayOfNull(memory.DefaultAllocator, want, n)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("column %q: %w", f.Name, err)
+		}
+	}
+	return array.NewRecordBatch(p.schema, columns, int64(n)), nil
+}
+
+// yieldNulls is for a file that has none of the table's columns.
+func (p *filePlan) yieldNulls(ctx context.Context, rows int64, yield func(arrow.RecordBatch) bool) error {
+	for rows > 0 {
+		n := min(rows, scanBatchRows)
+		batch, err := p.conform(ctx, array.NewRecordBatch(arrow.NewSchema(nil, nil), nil, n))
+		if err != nil {
+			return err
+		}
+		if !yield(batch) {
+			return nil
+		}
+		rows -= n
+	}
+	return nil
+}
+
+type parquetSource interface {
+	parquet.ReaderAtSeeker
+	io.Closer
+}
+
+// openObject opens a data file for reading anywhere in it: in place where the
+// bucket is a local folder, in memory where it is small.
+func openObject(ctx context.Context, bucket oss.Bucket, key string, size int64) (parquetSource, error) {
+	if path, ok := oss.LocalPath(bucket, key); ok {
+		return os.Open(path)
+	}
+	if size > wholeObject {
+		r := &objectReader{ctx: ctx, bucket: bucket, key: key}
+		r.SectionReader = io.NewSectionReader(ranges{r}, 0, size)
+		return r, nil
+	}
+	content, err := oss.ReadAll(ctx, bucket, key)
+	if err != nil {
+		return nil, err
+	}
+	return closable{bytes.NewReader(content)}, nil
+}
+
+type closable struct{ *bytes.Reader }
+
+func (closable) Close() error { return nil }
+
+// objectReader reads ranges of an object.
+type objectReader struct {
+	*io.SectionReader
+	ctx    context.Context
+	bucket oss.Bucket
+	key    string
+}
+
+func (*objectReader) Close() error { return nil }
+
+type ranges struct{ *objectReader }
+
+func (r ranges) ReadAt(p []byte, offset int64) (int, error) {
+	if len(p) == 0 {
+		return 0, nil
+	}
+	body, err := r.bucket.GetRange(r.ctx, r.key, offset, int64(len(p)))
+	if err != nil {
+		return 0, err
+	}
+	defer body.Close()
+	return io.ReadFull(body, p)
+}
