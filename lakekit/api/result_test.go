@@ -117,6 +117,7 @@ func TestJSONRefuses(t *testing.T) {
 
 func TestText(t *testing.T) {
 	r := &Result{
+		Elapsed: time.Millisecond,
 		Columns: []Column{{"month", "string"}, {"trips", "bigint"}, {"fare", "double"}, {"at", "timestamp"}},
 		Rows: [][]any{
 			{"January", int64(1234567), 11.0, time.Date(2009, 6, 15, 17, 26, 21, 500000, time.UTC)},
@@ -142,8 +143,11 @@ func TestText(t *testing.T) {
 			t.Errorf("the first column of %q is %d cells wide, want 62", line, at)
 		}
 	}
-	if got := (&Result{}).String(); got != "(0 rows)\n" {
+	if got := (&Result{Elapsed: 1}).String(); got != "(0 rows)\n" {
 		t.Errorf("an empty result is %q", got)
+	}
+	if got := (&Result{Columns: []Column{{"n", "int"}}}).String(); strings.Contains(got, "rows") {
+		t.Errorf("a grid that no statement gave counts its rows: %q", got)
 	}
 	one := &Result{Columns: []Column{{"n", "int"}}, Rows: [][]any{{int64(1)}}, Truncated: true}
 	if got := one.String(); got != " n\n───\n 1\n(first 1 rows, there are more)\n" {
@@ -231,7 +235,7 @@ func TestHTML(t *testing.T) {
 	if strings.Contains(got, "<img") || strings.Contains(got, "<script") {
 		t.Errorf("the HTML is not escaped:\n%s", got)
 	}
-	long := &Result{Columns: r.Columns, Rows: make([][]any, 1500)}
+	long := &Result{Elapsed: time.Millisecond, Columns: r.Columns, Rows: make([][]any, 1500)}
 	for i := range long.Rows {
 		long.Rows[i] = []any{"x", int64(i)}
 	}

@@ -58,7 +58,9 @@ func (r *Result) WriteText(w io.Writer) error {
 	for _, row := range cells {
 		r.writeTextRow(&b, row, widths)
 	}
-	fmt.Fprintf(&b, "(%s)\n", r.rowCount())
+	if r.ofStatement() {
+		fmt.Fprintf(&b, "(%s)\n", r.rowCount())
+	}
 	_, err := io.WriteString(w, b.String())
 	return err
 }
@@ -146,7 +148,10 @@ func (r *Result) HTML() string {
 		}
 		b.WriteString("</tr>\n")
 	}
-	fmt.Fprintf(&b, `</tbody></table></div><div class="lakekit-caption">%s</div>`, html.EscapeString(r.caption(len(shown))))
+	b.WriteString(`</tbody></table></div>`)
+	if r.ofStatement() {
+		fmt.Fprintf(&b, `<div class="lakekit-caption">%s</div>`, html.EscapeString(r.caption(len(shown))))
+	}
 	return b.String()
 }
 
@@ -168,6 +173,10 @@ func (r *Result) caption(shown int) string {
 	}
 	return strings.Join(parts, " · ")
 }
+
+// ofStatement tells an answer to SQL from a grid made of other things, under
+// which a number of rows says nothing.
+func (r *Result) ofStatement() bool { return r.Elapsed > 0 || len(r.Tables) > 0 || r.Truncated }
 
 func (r *Result) rowCount() string {
 	switch {

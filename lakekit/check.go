@@ -1,0 +1,212 @@
+package lakekit
+
+import (
+	"fmt"
+	"html"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"taxilake/lakekit/api"
+)
+
+// Checks are the results of Check.
+type Checks []api.Check
+
+// OK reports whether nothing is missing.
+func (c Checks) OK() bool {
+	for _, check := range c {
+		if !check.OK {
+			return false
+		}
+	}
+	return true
+}
+
+// Check tests what a lesson should have left behind: "00" to "04". Every check
+// that fails carries a hint. Shown, failed checks end the cell.
+func (w *Workshop) Check(lesson string) (Checks, error) {
+	number, _, _ := strings.Cut(lesson, "_")
+	tests := map[string][]func() api.Check{
+		"00": {w.checkServices, w.checkCharts},
+		"01": {w.checkServices, w.checkSample},
+		"02": {w.checkTopic, w.checkMessages},
+		"03": {w.checkTable, w.checkStream, w.checkRows, w.checkCheckpoint, w.checkCompaction},
+		"04": {w.checkRows, w.checkVerdict},
+	}[number]
+	if tests == nil {
+		return nil, fmt.Errorf("there is no lesson %q to check; they are 00, 01, 02, 03 and 04", lesson)
+	}
+	var checks Checks
+	for _, test := range tests {
+		checks = append(checks, test())
+	}
+	return checks, nil
+}
+
+func check(name string, ok bool, detail, hint string) api.Check {
+	c := api.Check{Name: name, OK: ok, Detail: detail}
+	if !ok {
+		c.Hint = hint
+	}
+	return c
+}
+
+func failedCheck(name string, err error) api.Check {
+	return api.Check{Name: name, Detail: err.Error(), Hint: "put this right first"}
+}
+
+func (w *Workshop) checkServices() api.Check {
+	var found []string
+	list := w.Services()
+	for _, s := range list {
+		found = append(found, fmt.Sprintf("%s %s", s.Role, s.State))
+	}
+	return check("the services run", list.Healthy(), strings.Join(found, ", "), "type `make up` in a terminal and look at `make status`")
+}
+
+func (w *Workshop) checkCharts() api.Check {
+	const name = "charts can be drawn"
+	picture, err := w.Chart(exampleChart())
+	if err != nil {
+		return failedCheck(name, err)
+	}
+	return check(name, strings.Contains(picture.HTML, "svg"), "as static pictures and live", "run `make setup` again")
+}
+
+func (w *Workshop) checkSample() api.Check {
+	path := filepath.Join(w.settings.Home, "datasets", "sample.csv")
+	data, err := os.ReadFile(path)
+	lines := strings.Count(string(data), "\n")
+	return check("the sample of the data set is there", err == nil && lines > 1, fmt.Sprintf("%s, %d lines", path, lines),
+		"the repository is not whole: `git checkout datasets` brings it back")
+}
+
+func (w *Workshop) checkTopic() api.Check {
+	name := "topic " + w.settings.Topic + " has 3 partitions"
+	topic, err := w.Topic("")
+	if err != nil {
+		return failedCheck(name, err)
+	}
+	return check(name, len(topic.Partitions) == 3, fmt.Sprintf("it has %d", len(topic.Partitions)),
+		"`make reset` deletes it, then run lesson 02 from its top")
+}
+
+func (w *Workshop) checkMessages() api.Check {
+	const name = "records have arrived in every partition"
+	topic, err := w.Topic("")
+	if err != nil {
+		return failedCheck(name, err)
+	}
+	empty := 0
+	for _, p := range topic.Partitions {
+		if p.LatestOffset == 0 {
+			empty++
+		}
+	}
+	return check(name, empty == 0, fmt.Sprintf("%s messages, %d empty partitions", count(topic.Records()), empty),
+		"run the cells of lesson 02 that produce traffic")
+}
+
+func (w *Workshop) checkTable() api.Check {
+	const name = "the table exists, with optimized writes and auto compaction"
+	table, err := w.DescribeTable("")
+	if err != nil {
+		return failedCheck(name, err)
+	}
+	p := table.Properties
+	return check(name, p["delta.autoOptimize.optimizeWrite"] == "true" && p["delta.autoOptimize.autoCompact"] == "true",
+		fmt.Sprintf("version %d at %s", table.Version, table.Location), "`make reset`, then run lesson 03 from its top")
+}
+
+func (w *Workshop) checkStream() api.Check {
+	const name = "the stream runs"
+	status, err := w.Stream("").Status()
+	if err != nil {
+		return failedCheck(name, err)
+	}
+	return check(name, status.IsActive, streamState(status)+" "+status.Error, "run the cell of lesson 03 that starts the stream")
+}
+
+func (w *Workshop) checkRows() api.Check {
+	const name = "records of the topic are rows of the table"
+	table, err := w.DescribeTable("")
+	if err != nil {
+		return failedCheck(name, err)
+	}
+	return check(name, table.NumRecords > 0, count(table.NumRecords)+" rows",
+		"lesson 02 produces records and lesson 03 streams them into the table: run both")
+}
+
+func (w *Workshop) checkCheckpoint() api.Check {
+	const name = "the checkpoint holds the stream's place"
+	list, err := w.List(w.settings.Checkpoint)
+	if err != nil {
+		return failedCheck(name, err)
+	}
+	found := map[string]bool{}
+	for _, o := range list {
+		found[strings.TrimSuffix(o.Name, "/")] = true
+	}
+	return check(name, found["metadata"] && found["offsets"] && found["commits"], fmt.Sprintf("%d entries at %s", len(list), w.settings.Checkpoint),
+		"run the cell of lesson 03 that starts the stream and wait for its first batch")
+}
+
+func (w *Workshop) checkCompaction() api.Check {
+	const name = "small files were merged"
+	history, err := w.History("", 0)
+	if err != nil {
+		return failedCheck(name, err)
+	}
+	for _, h := range history {
+		if h.Operation == "OPTIMIZE" {
+			return check(name, true, fmt.Sprintf("%s files became %s in version %d", h.OperationMetrics["numRemovedFiles"], h.OperationMetrics["numAddedFiles"], h.Version), "")
+		}
+	}
+	return check(name, false, fmt.Sprintf("none of %d versions is an OPTIMIZE", len(history)), "run the cells of lesson 03 on small files and compaction")
+}
+
+func (w *Workshop) checkVerdict() api.Check {
+	const name = "every record arrived exactly once"
+	verdict, err := w.Verify()
+	if err != nil {
+		return failedCheck(name, err)
+	}
+	detail := fmt.Sprintf("%s produced, %s rows, %s refused; %d comparisons", count(verdict.Produced), count(verdict.Rows), count(verdict.DeadLetters), len(verdict.Checks))
+	for _, c := range verdict.Checks {
+		if !c.OK {
+			return check(name, false, detail+"; "+c.Name+": "+c.Detail, c.Hint)
+		}
+	}
+	return check(name, verdict.OK, detail, "`lakekit verify` shows every comparison")
+}
+
+func checksView(title string, checks Checks) view {
+	var htmlText, text strings.Builder
+	if title != "" {
+		fmt.Fprintf(&htmlText, "<b>%s</b>", html.EscapeString(title))
+		fmt.Fprintln(&text, title)
+	}
+	for _, c := range checks {
+		mark, colour := "✓", "#2e8b57"
+		if !c.OK {
+			mark, colour = "✗", "#d1495b"
+		}
+		fmt.Fprintf(&htmlText, `<div><b style="color:%s">%s</b> %s <span style="opacity:.7">%s</span>`, colour, mark, html.EscapeString(c.Name), html.EscapeString(c.Detail))
+		fmt.Fprintf(&text, "%s %s: %s\n", mark, c.Name, c.Detail)
+		if c.Hint != "" {
+			fmt.Fprintf(&htmlText, `<div style="margin-left:1.3em"><b>Hint:</b> %s</div>`, html.EscapeString(c.Hint))
+			fmt.Fprintf(&text, "  hint: %s\n", c.Hint)
+		}
+		htmlText.WriteString("</div>")
+	}
+	return view{html: htmlText.String(), text: text.String(), failed: !checks.OK()}
+}
+
+func verdictView(v Verdict) view {
+	title := fmt.Sprintf("%s records: 0 lost, 0 twice", count(v.Produced))
+	if !v.OK {
+		title = fmt.Sprintf("%s records produced, %s rows in version %d of the table: they do not agree", count(v.Produced), count(v.Rows), v.Version)
+	}
+	return checksView(title, v.Checks)
+}

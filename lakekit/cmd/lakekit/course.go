@@ -1,0 +1,341 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"taxilake/lakekit"
+)
+
+func topicCommand() *cobra.Command {
+	return group("topic", "Create, list, describe and browse Kafka topics", "  lakekit topic create\n  lakekit topic browse --offset 0",
+		topicCreate(), topicList(), topicDescribe(), topicBrowse())
+}
+
+func topicCreate() *cobra.Command {
+	var options lakekit.TopicOptions
+	var configs []string
+	c := &cobra.Command{
+		Use: "create [NAME]", Short: "Create a topic; without a name, the course's", Args: cobra.MaximumNArgs(1),
+		Example: "  lakekit topic create\n  lakekit topic create experiments --partitions 6 --config retention.ms=3600000",
+		PreRunE: func(*cobra.Command, []string) (err error) {
+			options.Configs, err = pairs("--config", configs)
+			return err
+		},
+		RunE: inWorkshop(func(cmd *cobra.Command, lab *lakekit.Workshop, args []string) error {
+			options.Name = strings.Join(args, "")
+			topic, err := lab.CreateTopic(options)
+			if err != nil {
+				return err
+			}
+			show(cmd, topic)
+			return nil
+		}),
+	}
+	c.Flags().IntVar(&options.Partitions, "partitions", 3, "number of partitions")
+	c.Flags().StringArrayVar(&configs, "config", nil, "topic configuration NAME=VALUE, in Kafka's terms (repeatable)")
+	return c
+}
+
+// pairs reads repeated NAME=VALUE options.
+func pairs(option string, given []string) (map[string]string, error) {
+	var found map[string]string
+	for _, pair := range given {
+		name, value, ok := strings.Cut(pair, "=")
+		if !ok || name == "" {
+			return nil, usage("%s %q: want NAME=VALUE", option, pair)
+		}
+		if found == nil {
+			found = map[string]string{}
+		}
+		found[name] = value
+	}
+	return found, nil
+}
+
+func topicList() *cobra.Command {
+	return &cobra.Command{
+		Use: "list", Short: "List the topics", Example: "  lakekit topic list", Args: cobra.NoArgs,
+		RunE: inWorkshop(func(cmd *cobra.Command, lab *lakekit.Workshop, _ []string) error {
+			topics, err := lab.Topics()
+			if err != nil {
+				return err
+			}
+			show(cmd, topics)
+			return nil
+		}),
+	}
+}
+
+func topicDescribe() *cobra.Command {
+	return &cobra.Command{
+		Use: "describe [NAME]", Short: "Show a topic's partitions and offsets", Example: "  lakekit topic describe nyc_taxi_data", Args: cobra.MaximumNArgs(1),
+		RunE: inWorkshop(func(cmd *cobra.Command, lab *lakekit.Workshop, args []string) error {
+			topic, err := lab.Topic(strings.Join(args, ""))
+			if err != nil {
+				return err
+			}
+			show(cmd, topic)
+			return nil
+		}),
+	}
+}
+
+func topicBrowse() *cobra.Command {
+	var options lakekit.BrowseOptions
+	var partition int
+	c := &cobra.Command{
+		Use: "browse [NAME]", Short: "Read messages of a topic without moving anybody's place", Args: cobra.MaximumNArgs(1),
+		Example: "  lakekit topic browse --offset 0 --limit 5\n  lakekit topic browse --partition 1 --offset -1",
+		RunE: inWorkshop(func(cmd *cobra.Command, lab *lakekit.Workshop, args []string) error {
+			options.Topic = strings.Join(args, "")
+			if partition >= 0 {
+				options.Partition = &partition
+			}
+			messages, err := lab.Browse(options)
+			if err != nil {
+				return err
+			}
+			show(cmd, messages)
+			return nil
+		}),
+	}
+	c.Flags().IntVar(&partition, "partition", -1, "partition to read; -1: all")
+	c.Flags().Int64Var(&options.Offset, "offset", 0, "first offset in each partition; -1: the newest messages")
+	c.Flags().IntVar(&options.Limit, "limit", 10, "most messages to show")
+	return c
+}
+
+func trafficCommand() *cobra.Command {
+	var options lakekit.TrafficOptions
+	var fromRow int64
+	c := &cobra.Command{
+		Use: "traffic", Short: "Produce taxi records to the topic; Ctrl-C stops", Args: cobra.NoArgs,
+		Example: "  lakekit traffic --rate 10000\n  lakekit traffic --records 1000000 --rate 0 --seed 7\n  lakekit traffic --csv train.csv --rate 10000",
+		RunE: inWorkshop(func(cmd *cobra.Command, lab *lakekit.Workshop, _ []string) (err error) {
+			if cmd.Flags().Changed("from-row") {
+				options.FromRow = &fromRow
+			}
+			if options.CSV != "" {
+				if options.CSV, err = filepath.Abs(options.CSV); err != nil {
+					return err
+				}
+			}
+			return produce(cmd, lab, options)
+		}),
+	}
+	flags := c.Flags()
+	flags.Float64Var(&options.Rate, "rate", 10_000, "records a second; 0: as fast as it goes")
+	flags.Int64Var(&options.Records, "records", 0, "number of records; 0: until Ctrl-C or the end of the file")
+	flags.Uint64Var(&options.Seed, "seed", 1, "seed of the generator")
+	flags.Int64Var(&fromRow, "from-row", 0, "first row of the generator (default: after the last one produced)")
+	flags.StringVar(&options.CSV, "csv", "", "read this file (train.csv, .gz or .zip) instead of generating")
+	flags.StringVar(&options.Topic, "topic", "", "topic (default: the course's)")
+	return c
+}
+
+// produce follows a run to its end; Ctrl-C ends the run, not only the watching.
+func produce(cmd *cobra.Command, lab *lakekit.Workshop, options lakekit.TrafficOptions) error {
+	traffic, err := lab.StartTraffic(options)
+	if err != nil {
+		return err
+	}
+	progress, err := traffic.Wait()
+	if errors.Is(err, context.Canceled) {
+		last, err := lab.WithContext(context.Background()).StopTraffic()
+		if err != nil {
+			return err
+		}
+		show(cmd, last)
+		return nil
+	}
+	show(cmd, progress)
+	return err
+}
+
+func tableCommand() *cobra.Command {
+	return group("table", "Create and look at Delta tables", "  lakekit table create\n  lakekit table history",
+		tableCreate(),
+		tableShow("describe", "Show a table's details", func(lab *lakekit.Workshop, table string) (any, error) { return lab.DescribeTable(table) }),
+		tableShow("history", "List a table's commits, newest first", func(lab *lakekit.Workshop, table string) (any, error) { return lab.History(table, 0) }),
+		tableShow("files", "List the data files of a table's newest version", func(lab *lakekit.Workshop, table string) (any, error) { return lab.Files(table, -1) }),
+		tableShow("optimize", "Merge a table's small files now", func(lab *lakekit.Workshop, table string) (any, error) { return lab.Optimize(table) }),
+	)
+}
+
+func tableCreate() *cobra.Command {
+	var options lakekit.TableOptions
+	var properties []string
+	c := &cobra.Command{
+		Use: "create [NAME or oss://...]", Short: "Create a Delta table of taxi records", Args: cobra.MaximumNArgs(1),
+		Example: "  lakekit table create\n  lakekit table create trips --property delta.autoOptimize.autoCompact=true",
+		PreRunE: func(*cobra.Command, []string) (err error) {
+			options.Properties, err = pairs("--property", properties)
+			return err
+		},
+		RunE: inWorkshop(func(cmd *cobra.Command, lab *lakekit.Workshop, args []string) error {
+			options.URI = strings.Join(args, "")
+			table, err := lab.CreateTable(options)
+			if err != nil {
+				return err
+			}
+			show(cmd, table)
+			return nil
+		}),
+	}
+	c.Flags().StringArrayVar(&properties, "property", nil, "table property NAME=VALUE (default: optimized writes and auto compaction on)")
+	return c
+}
+
+func tableShow(name, short string, ask func(lab *lakekit.Workshop, table string) (any, error)) *cobra.Command {
+	return &cobra.Command{
+		Use: name + " [NAME or oss://...]", Short: short, Example: "  lakekit table " + name + " taxi_record", Args: cobra.MaximumNArgs(1),
+		RunE: inWorkshop(func(cmd *cobra.Command, lab *lakekit.Workshop, args []string) error {
+			value, err := ask(lab, strings.Join(args, ""))
+			if err != nil {
+				return err
+			}
+			show(cmd, value)
+			return nil
+		}),
+	}
+}
+
+func streamCommand() *cobra.Command {
+	return group("stream", "Start, watch and stop streaming queries", "  lakekit stream start\n  lakekit stream status",
+		streamStart(), streamStatus(), streamStop())
+}
+
+func streamStart() *cobra.Command {
+	var options lakekit.StreamOptions
+	var wait bool
+	c := &cobra.Command{
+		Use: "start", Short: "Stream the topic into the table", Args: cobra.NoArgs,
+		Example: "  lakekit stream start\n  lakekit stream start --trigger availableNow --wait",
+		RunE: inWorkshop(func(cmd *cobra.Command, lab *lakekit.Workshop, _ []string) error {
+			stream, err := lab.StartStream(options)
+			if err != nil {
+				return err
+			}
+			status, err := stream.Status()
+			if wait && err == nil {
+				status, err = stream.ProcessAllAvailable()
+			}
+			if err != nil {
+				return err
+			}
+			show(cmd, status)
+			return nil
+		}),
+	}
+	flags := c.Flags()
+	flags.StringVar(&options.Name, "name", "", "name of the stream (default: the table's)")
+	flags.StringVar(&options.Subscribe, "subscribe", "", "topics, separated by commas (default: the course's)")
+	flags.StringVar(&options.Table, "table", "", "table name or oss:// address (default: the course's)")
+	flags.StringVar(&options.CheckpointLocation, "checkpoint-location", "", "oss:// address of the checkpoint (default: the course's)")
+	flags.StringVar(&options.StartingOffsets, "starting-offsets", "", "earliest, latest or JSON (default: earliest)")
+	flags.StringVar(&options.Trigger, "trigger", "", `"1 second", availableNow or once (default: 1 second)`)
+	flags.Int64Var(&options.MaxOffsetsPerTrigger, "max-offsets-per-trigger", 0, "most records in a batch; 0: bounded by memory")
+	flags.BoolVar(&wait, "wait", false, "wait until everything in the topic is in the table")
+	return c
+}
+
+func streamStatus() *cobra.Command {
+	var name string
+	var asJSON, progress bool
+	c := &cobra.Command{
+		Use: "status", Short: "Show what a stream is doing", Args: cobra.NoArgs,
+		Example: "  lakekit stream status\n  lakekit stream status --progress --json",
+		RunE: inWorkshop(func(cmd *cobra.Command, lab *lakekit.Workshop, _ []string) error {
+			var value any
+			status, err := lab.Stream(name).Status()
+			value = status
+			if progress && err == nil {
+				value, err = lab.Stream(name).RecentProgress()
+			}
+			if err != nil {
+				return err
+			}
+			if asJSON {
+				return printJSON(cmd, value)
+			}
+			show(cmd, value)
+			return nil
+		}),
+	}
+	c.Flags().StringVar(&name, "name", "", "name of the stream (default: the course's)")
+	c.Flags().BoolVar(&progress, "progress", false, "show the last batches")
+	c.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	return c
+}
+
+func streamStop() *cobra.Command {
+	var name string
+	c := &cobra.Command{
+		Use: "stop", Short: "Stop a stream between two batches", Example: "  lakekit stream stop", Args: cobra.NoArgs,
+		RunE: inWorkshop(func(cmd *cobra.Command, lab *lakekit.Workshop, _ []string) error {
+			status, err := lab.Stream(name).Stop()
+			if err != nil {
+				return err
+			}
+			show(cmd, status)
+			return nil
+		}),
+	}
+	c.Flags().StringVar(&name, "name", "", "name of the stream (default: the course's)")
+	return c
+}
+
+func listCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "ls [oss://BUCKET/FOLDER]", Short: "List what the object store holds", Args: cobra.MaximumNArgs(1),
+		Example: "  lakekit ls oss://lake/delta/taxi_record",
+		RunE: inWorkshop(func(cmd *cobra.Command, lab *lakekit.Workshop, args []string) error {
+			uri := "oss://" + lab.Settings().OSS.Bucket + "/"
+			if len(args) > 0 {
+				uri = args[0]
+			}
+			objects, err := lab.List(uri)
+			if err != nil {
+				return err
+			}
+			show(cmd, objects)
+			return nil
+		}),
+	}
+}
+
+func verifyCommand() *cobra.Command {
+	var asJSON, wait bool
+	c := &cobra.Command{
+		Use: "verify", Short: "Compare the table with what was produced, record by record and chart by chart", Args: cobra.NoArgs,
+		Example: "  lakekit verify --wait",
+		RunE: inWorkshop(func(cmd *cobra.Command, lab *lakekit.Workshop, _ []string) error {
+			if wait {
+				if _, err := lab.Stream("").ProcessAllAvailable(); err != nil {
+					return err
+				}
+			}
+			verdict, err := lab.Verify()
+			if err != nil {
+				return err
+			}
+			if asJSON {
+				err = printJSON(cmd, verdict)
+			} else {
+				show(cmd, verdict)
+			}
+			if err == nil && !verdict.OK {
+				return errTold
+			}
+			return err
+		}),
+	}
+	c.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	c.Flags().BoolVar(&wait, "wait", false, "wait until the stream has taken everything in the topic")
+	return c
+}

@@ -1,0 +1,201 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"taxilake/lakekit/delta"
+	"taxilake/lakekit/oss"
+	"taxilake/lakekit/query"
+	"taxilake/lakekit/server"
+	"taxilake/lakekit/settings"
+	"taxilake/lakekit/taxi"
+)
+
+func datasetCommand() *cobra.Command {
+	return group("dataset", "Generate taxi records as a file", "  lakekit dataset generate --records 1000000 --out taxi.csv", datasetGenerate())
+}
+
+func datasetGenerate() *cobra.Command {
+	var records, fromRow int64
+	var seed uint64
+	var format, out string
+	c := &cobra.Command{
+		Use: "generate", Short: "Write generated taxi records to a file or to standard output", Args: cobra.NoArgs,
+		Example: "  lakekit dataset generate --records 1000000 --seed 1 --format csv --out taxi.csv\n  lakekit dataset generate --records 10 --format json",
+		RunE: does(func(cmd *cobra.Command, _ []string) error {
+			if records < 0 || fromRow < 0 {
+				return usage("--records and --from-row must not be negative")
+			}
+			if format != "csv" && format != "json" {
+				return usage("--format %q: want csv or json", format)
+			}
+			generator, err := taxi.NewGenerator(seed)
+			if err != nil {
+				return err
+			}
+			return intoFile(cmd, out, func(w io.Writer) error {
+				return writeRecords(cmd.Context(), w, generator, fromRow, records, format)
+			})
+		}),
+	}
+	flags := c.Flags()
+	flags.Int64Var(&records, "records", 1000, "number of records")
+	flags.Uint64Var(&seed, "seed", 1, "seed of the generator")
+	flags.Int64Var(&fromRow, "from-row", 0, "first row")
+	flags.StringVar(&format, "format", "csv", "csv (as the real file) or json (as on the topic, one object a line)")
+	flags.StringVar(&out, "out", "", "file to write (default: standard output)")
+	return c
+}
+
+// intoFile writes to a file that appears whole or not at all.
+func intoFile(cmd *cobra.Command, path string, write func(io.Writer) error) error {
+	if path == "" {
+		return write(cmd.OutOrStdout())
+	}
+	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*")
+	if err != nil {
+		return fmt.Errorf("writing %s: %w", path, err)
+	}
+	defer os.Remove(f.Name())
+	if err := errors.Join(write(f), f.Chmod(0o644), f.Close()); err != nil {
+		return fmt.Errorf("writing %s: %w", path, err)
+	}
+	return os.Rename(f.Name(), path)
+}
+
+func writeRecords(ctx context.Context, w io.Writer, generator *taxi.Generator, fromRow, records int64, format string) error {
+	out := bufio.NewWriterSize(w, 1<<20)
+	if format == "csv" {
+		fmt.Fprintln(out, taxi.Header)
+	}
+	var record taxi.Record
+	var line []byte
+	for row := fromRow; row < fromRow+records; row++ {
+		generator.Record(row, &record)
+		if format == "csv" {
+			line = taxi.AppendCSV(line[:0], &record)
+		} else {
+			line = append(taxi.AppendJSON(line[:0], &record), '\n')
+		}
+		if _, err := out.Write(line); err != nil {
+			return err
+		}
+		if row%10_000 == 0 && ctx.Err() != nil {
+			return ctx.Err()
+		}
+	}
+	return out.Flush()
+}
+
+func sqlCommand() *cobra.Command {
+	var format, timeZone string
+	var tables []string
+	c := &cobra.Command{
+		Use: "sql STATEMENT", Short: "Ask Delta tables by SQL", Args: cobra.ExactArgs(1),
+		Example: "  lakekit sql \"select count(*) from taxi_record\"\n  lakekit sql \"select * from trips limit 5\" --table trips=/data/trips --format json",
+		RunE: does(func(cmd *cobra.Command, args []string) error {
+			if format != "table" && format != "csv" && format != "json" {
+				return usage("--format %q: want table, csv or json", format)
+			}
+			named, err := pairs("--table", tables)
+			if err != nil {
+				return err
+			}
+			return runSQL(cmd, args[0], format, timeZone, named)
+		}),
+	}
+	c.Flags().StringVar(&format, "format", "table", "table, csv or json (one object a line)")
+	c.Flags().StringVar(&timeZone, "time-zone", "UTC", "session time zone")
+	c.Flags().StringArrayVar(&tables, "table", nil, "NAME=URI of a table: an oss:// address or a local folder (repeatable)")
+	return c
+}
+
+func runSQL(cmd *cobra.Command, statement, format, timeZone string, named map[string]string) error {
+	scratch, err := os.MkdirTemp("", "lakekit-sql-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(scratch)
+	engine, err := query.Open(query.Options{CacheDir: filepath.Join(scratch, "cache"), TempDir: filepath.Join(scratch, "tmp")})
+	if err != nil {
+		return err
+	}
+	defer engine.Close()
+	result, err := engine.Query(cmd.Context(), statement, query.Request{Tables: openTable(named), TableNames: suggestions(named), TimeZone: timeZone})
+	if err != nil {
+		return err
+	}
+	out := bufio.NewWriter(cmd.OutOrStdout())
+	switch format {
+	case "csv":
+		err = result.WriteCSV(out)
+	case "json":
+		err = result.WriteJSON(out)
+	default:
+		err = result.WriteText(out)
+	}
+	return errors.Join(err, out.Flush())
+}
+
+// openTable finds the tables a statement names: local folders without any
+// service, oss:// addresses and the workshop's own tables in the object store.
+func openTable(named map[string]string) func(context.Context, string) (*delta.Table, error) {
+	return func(ctx context.Context, name string) (*delta.Table, error) {
+		uri, given := named[name]
+		if !given {
+			uri = name
+		}
+		if given && !strings.HasPrefix(uri, "oss://") || strings.HasPrefix(uri, "/") {
+			return openFolder(ctx, uri)
+		}
+		s, err := settings.Load()
+		if err != nil {
+			return nil, err
+		}
+		address := s.TableURI(uri)
+		key, found := strings.CutPrefix(address, "oss://"+s.OSS.Bucket+"/")
+		if !found {
+			return nil, fmt.Errorf("%s is not in the workshop's bucket oss://%s", address, s.OSS.Bucket)
+		}
+		bucket, err := server.OpenBucket(s)
+		if err != nil {
+			return nil, err
+		}
+		return delta.Open(ctx, oss.Prefix(bucket, key))
+	}
+}
+
+// suggestions lists the tables that a statement could have meant.
+func suggestions(named map[string]string) func(context.Context) []string {
+	return func(ctx context.Context) []string {
+		names := slices.Collect(maps.Keys(named))
+		if s, err := settings.Load(); err == nil {
+			if bucket, err := server.OpenBucket(s); err == nil {
+				names = append(names, server.TableNames(ctx, bucket, s)...)
+			}
+		}
+		return names
+	}
+}
+
+func openFolder(ctx context.Context, path string) (*delta.Table, error) {
+	if info, err := os.Stat(path); err != nil || !info.IsDir() {
+		return nil, fmt.Errorf("%s is not a folder: name the folder that holds the table's _delta_log", path)
+	}
+	bucket, err := oss.OpenDir(path)
+	if err != nil {
+		return nil, err
+	}
+	return delta.Open(ctx, bucket)
+}

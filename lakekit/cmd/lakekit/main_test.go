@@ -1,0 +1,440 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"taxilake/lakekit"
+	"taxilake/lakekit/api"
+	"taxilake/lakekit/services"
+	"taxilake/lakekit/settings"
+)
+
+// TestMain lets this test binary be the program under test: a link to it named
+// lakekit runs main.
+func TestMain(m *testing.M) {
+	if filepath.Base(os.Args[0]) == "lakekit" {
+		main()
+	}
+	os.Exit(m.Run())
+}
+
+// workshop is the program with a state folder of its own.
+type workshop struct {
+	t       *testing.T
+	program string
+	home    string
+	state   string
+}
+
+func newWorkshop(t *testing.T) *workshop {
+	t.Helper()
+	home, err := filepath.Abs("../../..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := &workshop{t: t, program: filepath.Join(t.TempDir(), "lakekit"), home: home, state: t.TempDir()}
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Link(self, w.program); err != nil {
+		copyFile(t, self, w.program)
+	}
+	t.Cleanup(func() {
+		w.run("down")
+		if t.Failed() {
+			w.showLogs()
+		}
+	})
+	return w
+}
+
+func copyFile(t *testing.T, from, to string) {
+	t.Helper()
+	source, err := os.Open(from)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer source.Close()
+	target, err := os.OpenFile(to, os.O_CREATE|os.O_WRONLY, 0o755)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.Copy(target, source); err != nil {
+		t.Fatal(err)
+	}
+	if err := target.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (w *workshop) showLogs() {
+	logs, _ := filepath.Glob(filepath.Join(w.state, "log", "*.log"))
+	for _, path := range logs {
+		text, _ := os.ReadFile(path)
+		w.t.Logf("%s:\n%s", filepath.Base(path), text[max(0, len(text)-8000):])
+	}
+}
+
+type outcome struct {
+	stdout, stderr string
+	status         int
+}
+
+func (w *workshop) command(args ...string) *exec.Cmd {
+	c := exec.Command(w.program, args...)
+	c.Env = append(os.Environ(), "LAKEKIT_HOME="+w.home, "LAKEKIT_STATE="+w.state)
+	return c
+}
+
+func (w *workshop) run(args ...string) outcome {
+	w.t.Helper()
+	var stdout, stderr bytes.Buffer
+	c := w.command(args...)
+	c.Stdout, c.Stderr = &stdout, &stderr
+	err := c.Run()
+	if exit := (*exec.ExitError)(nil); err != nil && !errors.As(err, &exit) {
+		w.t.Fatalf("lakekit %s: %v", strings.Join(args, " "), err)
+	}
+	return outcome{stdout.String(), stderr.String(), c.ProcessState.ExitCode()}
+}
+
+// does runs a command that has to succeed and returns what it printed.
+func (w *workshop) does(args ...string) string {
+	w.t.Helper()
+	o := w.run(args...)
+	if o.status != 0 {
+		w.t.Fatalf("lakekit %s: status %d\n%s%s", strings.Join(args, " "), o.status, o.stdout, o.stderr)
+	}
+	return o.stdout
+}
+
+// fails runs a command that has to end with a status and a message.
+func (w *workshop) fails(status int, message string, args ...string) {
+	w.t.Helper()
+	o := w.run(args...)
+	if o.status != status || !regexp.MustCompile(message).MatchString(o.stderr+o.stdout) {
+		w.t.Errorf("lakekit %s: status %d, want %d and a message matching %q\n%s%s", strings.Join(args, " "), o.status, status, message, o.stdout, o.stderr)
+	}
+}
+
+func (w *workshop) settings() *settings.Settings {
+	w.t.Helper()
+	w.t.Setenv("LAKEKIT_HOME", w.home)
+	w.t.Setenv("LAKEKIT_STATE", w.state)
+	s, err := settings.Load()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return s
+}
+
+func (w *workshop) kill(role settings.Role) {
+	w.t.Helper()
+	if err := services.Kill(w.settings(), role); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+func (w *workshop) count(table string) int64 {
+	w.t.Helper()
+	var row struct{ N int64 }
+	out := w.does("sql", "select count(*) as N from "+table, "--format", "json")
+	if err := json.Unmarshal([]byte(out), &row); err != nil {
+		w.t.Fatalf("%v in %s", err, out)
+	}
+	return row.N
+}
+
+func (w *workshop) stream() api.StreamStatus {
+	w.t.Helper()
+	var status api.StreamStatus
+	if err := json.Unmarshal([]byte(w.does("stream", "status", "--json")), &status); err != nil {
+		w.t.Fatal(err)
+	}
+	return status
+}
+
+func (w *workshop) verified() api.Verdict {
+	w.t.Helper()
+	var verdict api.Verdict
+	o := w.run("verify", "--wait", "--json")
+	if err := json.Unmarshal([]byte(o.stdout), &verdict); err != nil {
+		w.t.Fatalf("verify: %v\n%s%s", err, o.stdout, o.stderr)
+	}
+	if !verdict.OK || o.status != 0 {
+		w.t.Fatalf("verify: status %d: %s", o.status, o.stdout)
+	}
+	return verdict
+}
+
+// until asks again and again; the bound only ends a test that has failed.
+func until(t *testing.T, what string, reached func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(2 * time.Minute); !reached(); time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("%s: not reached", what)
+		}
+	}
+}
+
+func TestCourseOnTheCommandLine(t *testing.T) {
+	w := newWorkshop(t)
+	w.fails(statusFailed, "make up", "topic", "list")
+	w.does("up")
+	if out := w.does("up"); strings.Count(out, "already running") != 3 {
+		t.Errorf("second up:\n%s", out)
+	}
+	w.does("doctor")
+
+	w.fails(statusFailed, "nyc_taxi_data.*does not exist", "topic", "describe")
+	w.fails(statusFailed, "does not exist", "traffic", "--records", "10")
+	w.does("topic", "create")
+	w.does("topic", "create")
+	w.fails(statusFailed, "3.*6|6.*3", "topic", "create", "--partitions", "6")
+	w.does("traffic", "--records", "20000", "--rate", "0")
+	if out := w.does("topic", "browse", "--limit", "2"); strings.Count(out, `"fare_amount"`) != 2 {
+		t.Errorf("browse --limit 2:\n%s", out)
+	}
+
+	w.fails(statusFailed, "there is no table taxi_record", "table", "describe")
+	w.fails(statusFailed, "taxi_record", "stream", "start")
+	w.does("table", "create")
+	w.does("table", "create")
+	w.fails(statusFailed, "autoCompakt", "table", "create", "other", "--property", "delta.autoOptimize.autoCompakt=true")
+	w.does("stream", "start", "--wait")
+	w.does("stream", "start")
+	w.fails(statusFailed, "other options", "stream", "start", "--trigger", "9 seconds")
+	w.fails(statusFailed, "two streams on one checkpoint", "stream", "start", "--name", "second")
+	if n := w.count("taxi_record"); n != 20000 {
+		t.Errorf("%d rows, want 20000", n)
+	}
+	if n := w.count("taxi_record version as of 0"); n != 0 {
+		t.Errorf("%d rows in version 0", n)
+	}
+	w.fails(statusFailed, "fare_amont[\\s\\S]*fare_amount", "sql", "select fare_amont from taxi_record")
+	w.fails(statusFailed, "taxi_recrod[\\s\\S]*taxi_record", "sql", "select 1 from taxi_recrod")
+
+	if out := w.does("ls", "oss://lake/checkpoints/taxi_record"); !strings.Contains(out, "offsets/") || !strings.Contains(out, "metadata") {
+		t.Errorf("ls of the checkpoint:\n%s", out)
+	}
+	w.fails(statusFailed, "oss://lake/", "ls", "oss://elsewhere/x")
+	w.fails(statusFailed, `leaves its folder`, "ls", "oss://lake/../secrets.json")
+	if out := w.does("table", "history"); !strings.Contains(out, "STREAMING UPDATE") || !strings.Contains(out, "CREATE TABLE") {
+		t.Errorf("history:\n%s", out)
+	}
+	if verdict := w.verified(); verdict.Rows != 20000 || len(verdict.Checks) != 9 {
+		t.Errorf("verdict: %+v", verdict)
+	}
+
+	local := "t=" + filepath.Join(w.state, "oss", "lake", "delta", "taxi_record")
+	w.does("down")
+	if out := w.does("sql", "select count(*) as n from t", "--table", local, "--format", "csv"); strings.Fields(out)[1] != "20000" {
+		t.Errorf("a local folder without services: %s", out)
+	}
+	w.fails(statusFailed, "lakekit up", "status")
+
+	w.does("up")
+	if verdict := w.verified(); verdict.Rows != 20000 {
+		t.Errorf("after down and up: %+v", verdict)
+	}
+	w.fails(statusFailed, "nothing was deleted", "reset")
+	w.does("reset", "--yes")
+	w.fails(statusFailed, "does not exist", "topic", "describe")
+	w.fails(statusFailed, "there is no table", "table", "describe")
+
+	w.does("topic", "create")
+	w.does("table", "create")
+	w.does("stream", "start")
+	w.does("traffic", "--records", "1000", "--rate", "0")
+	if verdict := w.verified(); verdict.Rows != 1000 {
+		t.Errorf("after a reset: %+v", verdict)
+	}
+}
+
+func TestServerKilledInMidStream(t *testing.T) {
+	w := newWorkshop(t)
+	const records = 60000
+	w.does("up")
+	w.does("topic", "create")
+	w.does("table", "create")
+	w.does("traffic", "--records", strconv.Itoa(records), "--rate", "0")
+	w.does("stream", "start", "--trigger", "1 millisecond", "--max-offsets-per-trigger", "1000")
+	for _, enough := range []int64{5000, 20000, 40000} {
+		until(t, fmt.Sprintf("%d rows", enough), func() bool { return w.count("taxi_record") >= enough })
+		w.kill(settings.Workshop)
+		w.does("up")
+	}
+	if !w.stream().IsActive {
+		t.Error("the stream was not resumed")
+	}
+	if verdict := w.verified(); verdict.Rows != records {
+		t.Errorf("verdict: %+v", verdict)
+	}
+}
+
+func TestServerKilledInMidTraffic(t *testing.T) {
+	w := newWorkshop(t)
+	w.does("up")
+	w.does("topic", "create")
+	w.does("table", "create")
+	w.does("stream", "start")
+	traffic := w.command("traffic", "--rate", "5000")
+	if err := traffic.Start(); err != nil {
+		t.Fatal(err)
+	}
+	until(t, "5,000 rows", func() bool { return w.count("taxi_record") >= 5000 })
+	w.kill(settings.Workshop)
+	if err := traffic.Wait(); err == nil {
+		t.Error("the command that followed the traffic did not notice that the server ended")
+	}
+	w.does("up")
+	w.does("traffic", "--records", "3000", "--rate", "0")
+	if verdict := w.verified(); verdict.Rows < 8000 || verdict.Rows != verdict.Messages {
+		t.Errorf("verdict: %+v", verdict)
+	}
+}
+
+func TestBrokerAndStoreKilledInMidStream(t *testing.T) {
+	w := newWorkshop(t)
+	w.does("up")
+	w.does("topic", "create")
+	w.does("table", "create")
+	w.does("stream", "start", "--trigger", "1 millisecond", "--max-offsets-per-trigger", "500")
+	traffic := w.command("traffic", "--rate", "5000", "--records", "40000")
+	if err := traffic.Start(); err != nil {
+		t.Fatal(err)
+	}
+	for _, role := range []settings.Role{settings.Broker, settings.Store} {
+		rows := w.count("taxi_record")
+		until(t, "more rows", func() bool { return w.count("taxi_record") >= rows+3000 })
+		w.kill(role)
+		until(t, "the stream says that it waits", func() bool { return w.stream().Waiting })
+		if status := w.stream(); !status.IsActive {
+			t.Errorf("%s killed: the stream ended: %+v", role, status)
+		}
+		w.does("up")
+		until(t, "the stream goes on", func() bool { return !w.stream().Waiting })
+	}
+	if err := traffic.Wait(); err != nil {
+		t.Errorf("the traffic failed: %v", err)
+	}
+	if verdict := w.verified(); verdict.Rows != 40000 {
+		t.Errorf("verdict: %+v", verdict)
+	}
+}
+
+func TestMalformedRecordsGoToDeadLetters(t *testing.T) {
+	w := newWorkshop(t)
+	w.does("up")
+	w.does("topic", "create")
+	w.does("table", "create")
+	w.does("traffic", "--records", "100", "--rate", "0")
+	w.settings()
+	lab, err := lakekit.Connect()
+	if err != nil {
+		t.Fatal(err)
+	}
+	bad := []string{
+		`not JSON`,
+		`{"key":"2015-01-01 00:00:00.0000001"}`,
+		`null`,
+		`{"key":"2015-01-01 00:00:00.0000001","fare_amount":"a lot","pickup_datetime":"2015-01-01 00:00:00 UTC","pickup_longitude":0,"pickup_latitude":0,"dropoff_longitude":0,"dropoff_latitude":0,"passenger_count":1}`,
+		`{"key":"2015-01-01 00:00:00.0000001","fare_amount":1,"pickup_datetime":"2015-01-01 00:00:00 UTC","pickup_longitude":0,"pickup_latitude":0,"dropoff_longitude":0,"dropoff_latitude":0,"passenger_count":null}`,
+		strings.Repeat(`[`, 900_000),
+	}
+	if _, err := lab.Send(bad...); err != nil {
+		t.Fatal(err)
+	}
+	w.does("stream", "start", "--wait")
+	if verdict := w.verified(); verdict.Rows != 100 || verdict.DeadLetters != int64(len(bad)) {
+		t.Errorf("verdict: %+v", verdict)
+	}
+}
+
+func TestTakenPortsAreReplaced(t *testing.T) {
+	ports := []string{"9092", "9000", "8080"}
+	for _, port := range ports {
+		if l, err := net.Listen("tcp4", "127.0.0.1:"+port); err == nil {
+			defer l.Close()
+		} // else somebody else has taken it, which is as good
+	}
+	w := newWorkshop(t)
+	out := w.does("up")
+	for _, port := range ports {
+		if !strings.Contains(out, "127.0.0.1:"+port+" is in use by another program") {
+			t.Errorf("nothing about port %s in\n%s", port, out)
+		}
+	}
+	w.does("doctor")
+}
+
+func TestUsage(t *testing.T) {
+	w := newWorkshop(t)
+	for _, line := range []string{"bogus", "topic bogus", "topic", "sql", "sql a b", "traffic --rate fast", "up now", "dataset generate --format xml",
+		"sql x --format xml", "sql x --table y", "topic create --config x", "dataset generate --records -1"} {
+		w.fails(statusUsage, "--help", strings.Fields(line)...)
+	}
+	for _, line := range []string{"", "up", "down", "reset", "status", "doctor", "broker", "oss", "server", "topic", "topic create", "topic list", "topic describe",
+		"topic browse", "traffic", "table", "table create", "table describe", "table history", "table files", "stream start", "stream status", "stream stop",
+		"dataset generate", "ls", "sql", "verify"} {
+		if out := w.does(append(strings.Fields(line), "--help")...); !strings.Contains(out, "Examples:\n  lakekit") {
+			t.Errorf("lakekit %s --help has no example:\n%s", line, out)
+		}
+	}
+}
+
+func TestDatasetGenerate(t *testing.T) {
+	w := newWorkshop(t)
+	path := filepath.Join(t.TempDir(), "taxi.csv")
+	w.does("dataset", "generate", "--records", "20", "--seed", "7", "--out", path)
+	whole, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := strings.Split(strings.TrimSpace(string(whole)), "\n")
+	if len(lines) != 21 || !strings.HasPrefix(lines[0], "key,fare_amount,pickup_datetime,") {
+		t.Fatalf("generated:\n%s", whole)
+	}
+	part := w.does("dataset", "generate", "--records", "5", "--seed", "7", "--from-row", "10")
+	if got := strings.Split(strings.TrimSpace(part), "\n")[1:]; strings.Join(got, "\n") != strings.Join(lines[11:16], "\n") {
+		t.Errorf("rows 10 to 14 by themselves:\n%s", part)
+	}
+	var record map[string]any
+	first, _, _ := strings.Cut(w.does("dataset", "generate", "--records", "2", "--format", "json"), "\n")
+	if err := json.Unmarshal([]byte(first), &record); err != nil || len(record) != 8 {
+		t.Errorf("%v in %s", err, first)
+	}
+	w.fails(statusFailed, "no/such/folder", "dataset", "generate", "--out", "/no/such/folder/taxi.csv")
+}
+
+func TestCSVTraffic(t *testing.T) {
+	w := newWorkshop(t)
+	w.does("up")
+	w.does("topic", "create")
+	w.does("table", "create")
+	w.does("stream", "start")
+	w.does("traffic", "--csv", filepath.Join(w.home, "datasets", "sample.csv"), "--rate", "0")
+	if verdict := w.verified(); verdict.Rows < 900 {
+		t.Errorf("verdict: %+v", verdict)
+	}
+	bad := filepath.Join(t.TempDir(), "bad.csv")
+	if err := os.WriteFile(bad, []byte("key,fare_amount\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	w.fails(statusFailed, "has no column pickup_datetime", "traffic", "--csv", bad)
+	w.fails(statusFailed, "no such file", "traffic", "--csv", "/no/such/file.csv")
+}

@@ -1,0 +1,244 @@
+package ingest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/apache/arrow-go/v18/arrow"
+	confluent "github.com/confluentinc/confluent-kafka-go/v2/kafka"
+	"golang.org/x/sync/errgroup"
+
+	"taxilake/lakekit/api"
+	"taxilake/lakekit/delta"
+)
+
+// batch is one batch of the query, from its plan until it is in the table.
+// Writing it may take several attempts.
+type batch struct {
+	id    int64
+	start api.PartitionOffsets
+	entry offsetsEntry
+	// replayed: the plan was found in the checkpoint, so that the batch may be
+	// in the table already.
+	replayed bool
+	data     attempts
+	dead     attempts
+
+	numInput, numDead int64
+}
+
+// attempts is what is left of commits of one table whose outcome is unknown.
+type attempts struct{ inDoubt []string }
+
+const (
+	decodeWorkers = 2
+	// handoverRecords is the size of a worker's record batches.
+	handoverRecords = 64 << 10
+	cleanupTimeout  = 10 * time.Second
+)
+
+// writeBatch makes the records of a batch part of the table and of the
+// dead-letter table, unless they are already. After an error it can be called
+// again.
+func (q *Query) writeBatch(ctx context.Context, b *batch) error {
+	snapshot, err := q.table.Snapshot(ctx)
+	if err != nil {
+		return err
+	}
+	if err := q.checkTable(snapshot); err != nil {
+		return err
+	}
+	if txn, ok := snapshot.Txn(q.id); ok && txn.Version >= b.id {
+		if b.replayed || len(b.data.inDoubt) > 0 {
+			return nil
+		}
+		return q.lostTo(b, q.table)
+	}
+	start, lost, err := q.findLost(ctx, b)
+	if err != nil {
+		return err
+	}
+	schema, err := snapshot.Schema().Arrow()
+	if err != nil {
+		return err
+	}
+	data := &output{table: q.table, limit: q.options.BufferBytes / 4}
+	dead := &output{limit: q.options.BufferBytes / 8}
+	dead.open = func(ctx context.Context) error { return q.openDeadLetters(ctx, b, dead) }
+	if err := q.transform(ctx, schema, start, b.entry.end, data, dead); err != nil {
+		return errors.Join(err, data.discard(ctx), dead.discard(ctx))
+	}
+	b.numInput, b.numDead = data.rows+dead.rows, dead.rows
+	if dead.rows > 0 && !dead.skip {
+		if err := q.commit(ctx, b, &b.dead, dead, nil); err != nil {
+			return errors.Join(err, data.discard(ctx))
+		}
+	}
+	data.snapshot = snapshot
+	return q.commit(ctx, b, &b.data, data, lost)
+}
+
+// checkTable sees to it that the table is still the one that was begun with.
+func (q *Query) checkTable(snapshot *delta.Snapshot) error {
+	if id := snapshot.Metadata().ID; id != q.bound.TableID {
+		return fmt.Errorf("%w: %s has the id %s, the checkpoint %s was written for %s; reset table and checkpoint together, or give the new table a new checkpoint",
+			ErrTableReplaced, q.table.URI(), id, folder(q.checkpoint.bucket), q.bound.TableID)
+	}
+	return nil
+}
+
+func (q *Query) lostTo(b *batch, table *delta.Table) error {
+	return fmt.Errorf("%w: it wrote batch %d to %s; stop one of the two, or give each its own checkpoint and table", ErrConcurrentRun, b.id, table.URI())
+}
+
+// findLost compares the batch with what the topics still have. It returns
+// where reading must begin, and what is lost before that.
+func (q *Query) findLost(ctx context.Context, b *batch) (start api.PartitionOffsets, lost []string, err error) {
+	earliest, err := q.source.offsets(ctx, partitionsOf(b.entry.end), confluent.EarliestOffsetSpec)
+	if err != nil {
+		return nil, nil, err
+	}
+	start = clone(b.entry.end)
+	for topic, partitions := range start {
+		for partition, end := range partitions {
+			from := b.start[topic][partition]
+			first := earliest[topic][partition]
+			switch {
+			case end < from:
+				lost = append(lost, fmt.Sprintf("%s-%d went back from offset %d to %d", topic, partition, from, end))
+			case from < end && from < first:
+				lost = append(lost, fmt.Sprintf("%s-%d has nothing from offset %d to %d", topic, partition, from, min(first, end)-1))
+				partitions[partition] = min(first, end)
+			default:
+				partitions[partition] = from
+			}
+		}
+	}
+	if len(lost) == 0 {
+		return start, nil, nil
+	}
+	slices.Sort(lost)
+	if *q.options.FailOnDataLoss {
+		return nil, nil, fmt.Errorf("%w: %s; retention removed them or the log was cut: go on without them by failOnDataLoss=false (the gap is then recorded in the commit), or reset table and checkpoint together",
+			ErrDataLoss, strings.Join(lost, ", "))
+	}
+	q.log.Warn("records lost before they were read", "batch", b.id, "lost", lost)
+	return start, lost, nil
+}
+
+func partitionsOf(o api.PartitionOffsets) map[string][]int32 {
+	m := make(map[string][]int32, len(o))
+	for topic, partitions := range o {
+		m[topic] = slices.Collect(maps.Keys(partitions))
+	}
+	return m
+}
+
+// transform reads the records from start to end into data, those that do not
+// fit into dead.
+func (q *Query) transform(ctx context.Context, schema *arrow.Schema, start, end api.PartitionOffsets, data, dead *output) error {
+	group, ctx := errgroup.WithContext(ctx)
+	chunks := make(chan []*confluent.Message, decodeWorkers)
+	group.Go(func() error {
+		defer close(chunks)
+		return q.source.read(ctx, start, end, q.idle, func(chunk []*confluent.Message) error {
+			select {
+			case chunks <- chunk:
+				q.flowing()
+				return nil
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		})
+	})
+	for range decodeWorkers {
+		group.Go(func() error {
+			w, err := newWorker(schema, q.options.Required, data, dead)
+			if err != nil {
+				return err
+			}
+			defer w.release()
+			return w.run(ctx, chunks)
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return err
+	}
+	// Not with the group's context, which has ended.
+	return errors.Join(data.upload(q.ctx), dead.upload(q.ctx))
+}
+
+// commit makes the files of an output visible under the query's transaction
+// id, and deletes them if that is certain to have failed.
+func (q *Query) commit(ctx context.Context, b *batch, tries *attempts, o *output, lost []string) error {
+	var size int64
+	for _, file := range o.files {
+		size += file.Size
+	}
+	userMetadata := ""
+	if len(lost) > 0 {
+		userMetadata = "records lost before they were read: " + strings.Join(lost, ", ")
+	}
+	version, err := o.table.Commit(ctx, delta.Commit{
+		Operation: "STREAMING UPDATE",
+		Parameters: map[string]any{
+			"outputMode": "Append",
+			"queryId":    q.id,
+			"epochId":    strconv.FormatInt(b.id, 10),
+		},
+		Metrics: map[string]string{
+			"numOutputRows":   strconv.FormatInt(o.rows, 10),
+			"numAddedFiles":   strconv.Itoa(len(o.files)),
+			"numRemovedFiles": "0",
+			"numOutputBytes":  strconv.FormatInt(size, 10),
+		},
+		Adds:         o.files,
+		Txn:          &delta.Txn{AppID: q.id, Version: b.id, LastUpdated: q.options.Clock.Now().UnixMilli()},
+		ReadVersion:  o.snapshot.Version(),
+		BlindAppend:  true,
+		UserMetadata: userMetadata,
+	})
+	switch {
+	case err == nil:
+		q.log.Debug("batch committed", "batch", b.id, "table", o.table.URI(), "version", version, "rows", o.rows)
+		// The version they were put for is taken: they can never be committed.
+		leftover := tries.inDoubt
+		tries.inDoubt = nil
+		q.deleteFiles(ctx, o.table, leftover)
+		return nil
+	case errors.Is(err, delta.ErrUnknownOutcome):
+		tries.inDoubt = append(tries.inDoubt, o.keys()...)
+		tries.inDoubt = append(tries.inDoubt, unknownOutcome)
+		return err
+	}
+	err = errors.Join(err, o.discard(ctx))
+	switch {
+	case errors.Is(err, delta.ErrTxnConflict) && len(tries.inDoubt) > 0:
+		// The commit in doubt arrived after all; the next attempt finds it.
+		return fmt.Errorf("an earlier commit of batch %d arrived late: %s", b.id, err)
+	case errors.Is(err, delta.ErrTxnConflict):
+		return q.lostTo(b, o.table)
+	}
+	return err
+}
+
+// unknownOutcome marks a commit in doubt that has no files.
+const unknownOutcome = ""
+
+func (q *Query) deleteFiles(ctx context.Context, table *delta.Table, keys []string) {
+	keys = slices.DeleteFunc(keys, func(key string) bool { return key == unknownOutcome })
+	if len(keys) == 0 {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupTimeout)
+	defer cancel()
+	if err := table.Bucket().Delete(ctx, keys...); err != nil {
+		q.log.Warn("files of an abandoned commit stay until the next vacuum", "table", table.URI(), "files", keys, "error", err)
+	}
+}

@@ -1,0 +1,129 @@
+package ingest
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"taxilake/lakekit/kafka"
+)
+
+// While the broker is down the query waits and says so; records that come
+// when it is back are read from where it stopped.
+func TestBrokerDown(t *testing.T) {
+	dir := t.TempDir()
+	open := func(port int) *kfake.Cluster {
+		t.Helper()
+		for {
+			cluster, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.DataDir(dir), kfake.Ports(port), kfake.SeedTopics(2, testTopic))
+			if err == nil {
+				return cluster
+			}
+			if port == 0 || !strings.Contains(err.Error(), "in use") {
+				t.Fatal(err)
+			}
+			time.Sleep(10 * time.Millisecond)
+		}
+	}
+	cluster := open(0)
+	defer func() { cluster.Close() }()
+	servers := cluster.ListenAddrs()[0]
+	w := newWorld(t, 1)
+	w.connect(servers)
+	w.sendRecords(10)
+
+	o := w.options()
+	o.Kafka = kafka.Config{"bootstrap.servers": servers, "reconnect.backoff.max.ms": "100"}
+	o.Trigger = ProcessingTime(time.Millisecond)
+	q, err := Start(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stop(t, q)
+	if err := q.ProcessAllAvailable(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+
+	cluster.Close()
+	for !q.Status().Waiting {
+		time.Sleep(time.Millisecond)
+	}
+	if s := q.Status(); !strings.HasPrefix(s.Message, "Waiting ") || !s.IsActive {
+		t.Errorf("status: %+v", s)
+	}
+	cluster = open(portOf(t, servers))
+	w.connect(servers)
+	w.sendRecords(10)
+	if err := q.ProcessAllAvailable(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	w.checkExactlyOnce()
+	if s := q.Status(); s.Waiting || s.Error != "" {
+		t.Errorf("status: %+v", s)
+	}
+}
+
+// A query started before its broker waits for it; a stop does not.
+func TestStartWithoutBroker(t *testing.T) {
+	w := newWorld(t, 1)
+	w.sendRecords(10)
+	o := w.options()
+	servers := w.cluster.ListenAddrs()[0]
+	w.cluster.Close()
+	o.Kafka = kafka.Config{"bootstrap.servers": servers}
+	q, err := Start(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s := q.Status(); !s.Waiting || !strings.Contains(s.Message, "Waiting to start the query") {
+		t.Errorf("status: %+v", s)
+	}
+	stop(t, q)
+}
+
+// Aborted and open transactions and their markers leave gaps in the offsets;
+// a batch that ends in one ends all the same.
+func TestTransactionMarkers(t *testing.T) {
+	for _, isolation := range []string{"read_uncommitted", "read_committed"} {
+		t.Run(isolation, func(t *testing.T) {
+			w := newWorld(t, 1)
+			producer, err := kgo.NewClient(kgo.SeedBrokers(w.cluster.ListenAddrs()...), kgo.TransactionalID("tx"), kgo.DefaultProduceTopic(testTopic))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer producer.Close()
+			o := w.options()
+			o.Kafka["isolation.level"] = isolation
+			for range 3 {
+				for _, end := range []kgo.TransactionEndTry{kgo.TryAbort, kgo.TryCommit} {
+					if err := producer.BeginTransaction(); err != nil {
+						t.Fatal(err)
+					}
+					value := `{"id":-1}`
+					if end == kgo.TryCommit {
+						value = strings.Replace(`{"id":N}`, "N", string(rune('0'+w.next)), 1)
+						w.next++
+					}
+					if err := producer.ProduceSync(t.Context(), &kgo.Record{Value: []byte(value)}).FirstErr(); err != nil {
+						t.Fatal(err)
+					}
+					if err := producer.EndTransaction(t.Context(), end); err != nil {
+						t.Fatal(err)
+					}
+					w.mustRun(o)
+				}
+			}
+			ids := w.ids()
+			if aborted := ids[-1]; isolation == "read_committed" && aborted != 0 || isolation == "read_uncommitted" && aborted != 3 {
+				t.Errorf("%d records of aborted transactions", aborted)
+			}
+			delete(ids, -1)
+			if len(ids) != 3 {
+				t.Errorf("rows %v, want 3", ids)
+			}
+		})
+	}
+}

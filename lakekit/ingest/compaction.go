@@ -1,0 +1,71 @@
+package ingest
+
+import (
+	"context"
+	"errors"
+
+	"taxilake/lakekit/delta"
+)
+
+// maxCompactionBytes bounds a run of auto compaction, so that each is short
+// and its memory small: two files of the usual target size.
+const maxCompactionBytes = 256 << 20
+
+// compactLoop runs auto compaction after commits that call for it. It owns no
+// lock and shares nothing with the ingest but the table's log, where commits
+// that only rearrange rows never stand in the way of an append.
+func (q *Query) compactLoop(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-q.compactSignal:
+		}
+		result, err := q.compactIfNeeded(ctx)
+		if ctx.Err() != nil {
+			return
+		}
+		q.noteCompaction(result, err)
+	}
+}
+
+func (q *Query) compactIfNeeded(ctx context.Context) (delta.CompactResult, error) {
+	none := delta.CompactResult{Version: -1}
+	if q.fallingBehind() {
+		return none, nil
+	}
+	snapshot, err := q.table.Snapshot(ctx)
+	if err != nil || !snapshot.NeedsAutoCompaction() {
+		return none, err
+	}
+	result, err := q.table.Compact(ctx, delta.CompactOptions{Auto: true, MaxBytes: maxCompactionBytes})
+	if errors.Is(err, delta.ErrConflict) {
+		// Someone else compacted these files; the next commit looks again.
+		return none, nil
+	}
+	return result, err
+}
+
+// fallingBehind says that the backlog has grown over the last two batches:
+// the processor is then the ingest's.
+func (q *Query) fallingBehind() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.lag > q.lagBefore
+}
+
+func (q *Query) noteCompaction(result delta.CompactResult, err error) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.compactionError = ""
+	if err != nil {
+		q.compactionError = err.Error()
+		q.log.Warn("auto compaction failed, the ingest goes on", "error", err)
+		return
+	}
+	if result.Version >= 0 {
+		q.compactions++
+		q.log.Info("auto compaction", "version", result.Version,
+			"files_removed", result.FilesRemoved, "files_added", result.FilesAdded, "bytes", result.BytesAdded)
+	}
+}

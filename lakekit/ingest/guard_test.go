@@ -1,0 +1,276 @@
+package ingest
+
+import (
+	"bytes"
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	confluent "github.com/confluentinc/confluent-kafka-go/v2/kafka"
+
+	"taxilake/lakekit/delta"
+	"taxilake/lakekit/oss"
+)
+
+// deleteRecords removes the records before an offset, as retention does.
+func (w *world) deleteRecords(partition int32, before int64) {
+	w.t.Helper()
+	topic := testTopic
+	result, err := w.admin.DeleteRecords(w.t.Context(), []confluent.TopicPartition{{Topic: &topic, Partition: partition, Offset: confluent.Offset(before)}})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	if err := result.DeleteRecordsResults[0].TopicPartition.Error; err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+func (w *world) deleteTopic() {
+	w.t.Helper()
+	if _, err := w.admin.DeleteTopics(w.t.Context(), []string{testTopic}); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+func (w *world) createTopic(partitions int) {
+	w.t.Helper()
+	if _, err := w.admin.CreateTopics(w.t.Context(), []confluent.TopicSpecification{{Topic: testTopic, NumPartitions: partitions, ReplicationFactor: 1}}); err != nil {
+		w.t.Fatal(err)
+	}
+	w.connect(w.cluster.ListenAddrs()...)
+}
+
+// What would lose or repeat records is refused, and the message names the
+// ways out.
+func TestGuards(t *testing.T) {
+	for _, test := range []struct {
+		name    string
+		harm    func(*world, *Options) // after a run over 30 records
+		want    error
+		message []string
+	}{
+		{"checkpoint deleted, table kept",
+			func(w *world, o *Options) { w.wipe(logPrefix) },
+			ErrCheckpointMissing, []string{"bring the checkpoint back", "reset table and checkpoint together", "startingOffsets"}},
+		{"older checkpoint brought back",
+			func(w *world, o *Options) {
+				for key := range w.files(logPrefix) {
+					if key == "offsets/1" || key == "commits/1" {
+						_ = w.store.Delete(w.t.Context(), logPrefix+"/"+key)
+					}
+				}
+			},
+			ErrCheckpointMissing, []string{"batch 1", "bring the newer checkpoint back"}},
+		{"table made again, checkpoint kept",
+			func(w *world, o *Options) { w.wipe(tablePrefix); w.createTable(nil) },
+			ErrTableReplaced, []string{"reset table and checkpoint together"}},
+		{"table made again, checkpoint of another engine kept",
+			func(w *world, o *Options) {
+				_ = w.store.Delete(w.t.Context(), logPrefix+"/"+bindingKey)
+				w.wipe(tablePrefix)
+				w.createTable(nil)
+			},
+			ErrTableReplaced, []string{"batch 1 was committed", "reset table and checkpoint together"}},
+		{"no table",
+			func(w *world, o *Options) { w.wipe(tablePrefix) },
+			delta.ErrNotTable, []string{"create it first"}},
+		{"topic made again",
+			func(w *world, o *Options) { w.deleteTopic(); w.createTopic(3) },
+			ErrTopicRecreated, []string{testTopic, "reset topic, table and checkpoint together", "startingOffsets"}},
+		{"topic deleted",
+			func(w *world, o *Options) { w.deleteTopic() },
+			ErrTopicMissing, []string{testTopic, "reset topic, table and checkpoint together"}},
+		{"offsets gone by retention",
+			func(w *world, o *Options) { w.sendRecords(30); w.deleteRecords(1, 15) },
+			ErrDataLoss, []string{"nyc_taxi_data-1 has nothing from offset 10 to 14", "failOnDataLoss=false", "reset table and checkpoint together"}},
+		{"new query without a topic",
+			func(w *world, o *Options) {
+				w.wipe(logPrefix)
+				w.wipe(tablePrefix)
+				w.createTable(nil)
+				w.deleteTopic()
+			},
+			ErrTopicMissing, []string{"create it first"}},
+		{"offset log v2",
+			func(w *world, o *Options) {
+				w.put(logPrefix+"/offsets/1", "v2\n{}\n{}")
+			},
+			ErrCheckpointFormat, []string{"offsets/1", "offset log v2", "spark.sql.streaming.offsetLog.formatVersion"}},
+		{"a commit without its plan",
+			func(w *world, o *Options) { w.put(logPrefix+"/commits/7", commitContent) },
+			ErrCheckpointFormat, []string{"last planned batch is 1", "last committed one 7"}},
+		{"metadata lost",
+			func(w *world, o *Options) { _ = w.store.Delete(w.t.Context(), logPrefix+"/metadata") },
+			ErrCheckpointFormat, []string{"metadata is missing"}},
+		{"required column that is not there",
+			func(w *world, o *Options) { o.Required = []string{"tip"} },
+			ErrOptions, []string{`"tip"`}},
+		{"startingOffsets without a partition",
+			func(w *world, o *Options) { w.wipe(logPrefix); o.StartingOffsets = `{"nyc_taxi_data":{"0":1}}` },
+			ErrOptions, []string{"no offset for nyc_taxi_data-"}},
+		{"startingOffsets of no meaning",
+			func(w *world, o *Options) { o.StartingOffsets = "yesterday" },
+			ErrOptions, []string{"earliest, latest or JSON"}},
+		{"a table used as its own dead letters",
+			func(w *world, o *Options) { o.DeadLetters = o.Table },
+			ErrOptions, []string{"dead letters"}},
+		{"no such Kafka property",
+			func(w *world, o *Options) { o.Kafka["bootstrap.server"] = "x" },
+			ErrOptions, []string{"bootstrap.server"}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			w := newWorld(t, 3)
+			o := w.options()
+			o.MaxOffsetsPerTrigger = 15
+			w.sendRecords(30)
+			w.mustRun(o)
+			before := w.snapshotVersion()
+			test.harm(w, &o)
+			err := w.run(o)
+			if !errors.Is(err, test.want) {
+				t.Fatalf("got %v, want %v", err, test.want)
+			}
+			for _, part := range test.message {
+				if !strings.Contains(err.Error(), part) {
+					t.Errorf("the message does not say %q: %v", part, err)
+				}
+			}
+			if after := w.snapshotVersion(); after > before {
+				t.Errorf("the table went on from version %d to %d", before, after)
+			}
+		})
+	}
+}
+
+func (w *world) put(key, content string) {
+	w.t.Helper()
+	if err := w.store.Put(w.t.Context(), key, bytes.NewReader([]byte(content))); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+func (w *world) snapshotVersion() int64 {
+	table, err := delta.Open(w.t.Context(), oss.Prefix(w.store, tablePrefix))
+	if err != nil {
+		return -1
+	}
+	snapshot, err := table.Snapshot(w.t.Context())
+	if err != nil {
+		return -1
+	}
+	return snapshot.Version()
+}
+
+// Starting offsets by JSON are the way out when a checkpoint is lost.
+func TestGoOnWithoutCheckpointByOffsets(t *testing.T) {
+	w := newWorld(t, 3)
+	w.sendRecords(30)
+	w.mustRun(w.options())
+	w.wipe(logPrefix)
+	w.sendRecords(30)
+	o := w.options()
+	o.StartingOffsets = `{"nyc_taxi_data":{"0":10,"1":10,"2":10}}`
+	w.mustRun(o)
+	w.checkExactlyOnce()
+}
+
+// failOnDataLoss=false goes on behind the gap, and the commit tells of it.
+func TestDataLossTolerated(t *testing.T) {
+	w := newWorld(t, 1)
+	w.sendRecords(10)
+	o := w.options()
+	w.mustRun(o)
+	w.sendRecords(10)
+	w.deleteRecords(0, 14)
+	no := false
+	o.FailOnDataLoss = &no
+	w.mustRun(o)
+	if n := len(w.ids()); n != 16 {
+		t.Errorf("%d rows, want 16", n)
+	}
+	history, err := w.table().History(t.Context(), 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const want = "records lost before they were read: nyc_taxi_data-0 has nothing from offset 10 to 13"
+	if got := history[0].UserMetadata; got != want {
+		t.Errorf("userMetadata is %q, want %q", got, want)
+	}
+}
+
+// What changes under a running query ends it too.
+func TestGuardsWhileRunning(t *testing.T) {
+	for _, test := range []struct {
+		name string
+		harm func(*world)
+		want error
+	}{
+		{"topic made again", func(w *world) { w.deleteTopic(); w.createTopic(1) }, ErrTopicRecreated},
+		{"table made again", func(w *world) { w.wipe(tablePrefix); w.createTable(nil); w.sendRecords(1) }, ErrTableReplaced},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			w := newWorld(t, 1)
+			w.sendRecords(10)
+			o := w.options()
+			o.Trigger = ProcessingTime(time.Millisecond)
+			q, err := Start(t.Context(), o)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer func() { _ = q.Stop(t.Context()) }()
+			if err := q.ProcessAllAvailable(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			test.harm(w)
+			if err := q.AwaitTermination(t.Context()); !errors.Is(err, test.want) {
+				t.Errorf("got %v, want %v", err, test.want)
+			}
+			if s := q.Status(); s.IsActive || s.Error == "" || !strings.HasPrefix(s.Message, "Terminated with exception") {
+				t.Errorf("status: %+v", s)
+			}
+		})
+	}
+}
+
+// A column added to the table while the query runs is filled from then on.
+func TestSchemaGrowsWhileRunning(t *testing.T) {
+	w := newWorld(t, 1)
+	w.sendRecords(2)
+	o := w.options()
+	o.Trigger = ProcessingTime(time.Millisecond)
+	q, err := Start(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stop(t, q)
+	if err := q.ProcessAllAvailable(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	s := w.snapshot()
+	metadata := s.Metadata()
+	metadata.SchemaString = strings.TrimSuffix(metadata.SchemaString, "]}") + `,{"name":"tip","type":"double","nullable":true,"metadata":{}}]}`
+	if _, err := s.Table().Commit(t.Context(), delta.Commit{Operation: "ADD COLUMNS", Metadata: &metadata, ReadVersion: s.Version()}); err != nil {
+		t.Fatal(err)
+	}
+	w.send(`{"id":2,"tip":1.5}`)
+	w.next++
+	if err := q.ProcessAllAvailable(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	w.checkExactlyOnce()
+	var tips []string
+	for rows, err := range w.snapshot().Scan(t.Context()) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range int(rows.NumRows()) {
+			tips = append(tips, cell(rows.Column(4), i))
+		}
+	}
+	slices.Sort(tips)
+	if want := []string{"1.5", "null", "null"}; !slices.Equal(tips, want) {
+		t.Errorf("tips %v, want %v", tips, want)
+	}
+}

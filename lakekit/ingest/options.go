@@ -1,0 +1,255 @@
+package ingest
+
+import (
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"time"
+
+	"taxilake/lakekit/api"
+	"taxilake/lakekit/kafka"
+	"taxilake/lakekit/oss"
+)
+
+// Options of a streaming query, by Spark's names. What is not said otherwise
+// is required.
+type Options struct {
+	Name  string       // for people; optional
+	Kafka kafka.Config // librdkafka properties
+
+	// Subscribe are the topics, StartingOffsets where a new query begins in
+	// them: "latest" (the default), "earliest", or JSON such as
+	// {"nyc_taxi_data":{"0":1200,"1":-2,"2":-1}} where -2 is earliest and -1
+	// latest. A query that resumes ignores it; new partitions begin at 0.
+	Subscribe       []string
+	StartingOffsets string
+
+	// MaxOffsetsPerTrigger bounds the records of a batch, over all partitions.
+	// 0: backlogs are taken in batches of 500,000, one right after the other.
+	MaxOffsetsPerTrigger int64
+	// FailOnDataLoss ends the query when records were removed from a topic
+	// before they were read; the default is true. When false, the gap is
+	// recorded in the commit's userMetadata.
+	FailOnDataLoss *bool
+	Trigger        Trigger
+
+	// Table is the root of the Delta table, Checkpoint of the query's folder.
+	Table, Checkpoint oss.Bucket
+	// DeadLetters is the root of the Delta table for records that do not fit;
+	// it is created when the first one comes.
+	DeadLetters oss.Bucket
+	// Required are columns that a record must have, and not null, besides
+	// those the table's schema says so of.
+	Required []string
+
+	// BufferBytes bounds the records in memory, fetched ahead, decoded and
+	// being encoded; the default is 256 MiB. A batch larger than that becomes
+	// several files.
+	BufferBytes int64
+
+	Logger *slog.Logger // the default is slog.Default
+	Clock  Clock        // the default is the machine's
+}
+
+// Clock tells the time and waits.
+type Clock interface {
+	Now() time.Time
+	After(d time.Duration) <-chan time.Time
+}
+
+type systemClock struct{}
+
+func (systemClock) Now() time.Time                         { return time.Now() }
+func (systemClock) After(d time.Duration) <-chan time.Time { return time.After(d) }
+
+const (
+	defaultBufferBytes  = 256 << 20
+	minBufferBytes      = 1 << 20
+	defaultTriggerEvery = time.Second
+)
+
+// withDefaults checks the options and fills in what was left out.
+func (o Options) withDefaults() (Options, error) {
+	fail := func(format string, args ...any) (Options, error) {
+		return o, fmt.Errorf("%w: %s", ErrOptions, fmt.Sprintf(format, args...))
+	}
+	switch {
+	case len(o.Subscribe) == 0:
+		return fail("subscribe names no topic")
+	case o.Table == nil || o.Checkpoint == nil || o.DeadLetters == nil:
+		return fail("table, checkpoint and dead letters must be given")
+	case o.Table.URI("") == o.DeadLetters.URI(""):
+		return fail("table and dead letters are both at %s", o.Table.URI(""))
+	case o.MaxOffsetsPerTrigger < 0:
+		return fail("maxOffsetsPerTrigger is %d, want a positive number or 0 for no bound", o.MaxOffsetsPerTrigger)
+	case o.BufferBytes != 0 && o.BufferBytes < minBufferBytes:
+		return fail("a buffer of %d bytes is too small, want at least %d", o.BufferBytes, minBufferBytes)
+	}
+	o.Subscribe = slices.Compact(slices.Sorted(slices.Values(o.Subscribe)))
+	if _, err := parseStartingOffsets(o.StartingOffsets); err != nil {
+		return o, err
+	}
+	if o.FailOnDataLoss == nil {
+		yes := true
+		o.FailOnDataLoss = &yes
+	}
+	if o.BufferBytes == 0 {
+		o.BufferBytes = defaultBufferBytes
+	}
+	if o.Logger == nil {
+		o.Logger = slog.Default()
+	}
+	if o.Clock == nil {
+		o.Clock = systemClock{}
+	}
+	return o, nil
+}
+
+// Special offsets of Spark's startingOffsets.
+const (
+	offsetLatest   = -1
+	offsetEarliest = -2
+)
+
+// startingOffsets is where a new query begins: the same special offset in
+// every partition, or each partition's own.
+type startingOffsets struct {
+	all   int64
+	exact api.PartitionOffsets // nil when all counts
+}
+
+func parseStartingOffsets(text string) (startingOffsets, error) {
+	switch strings.ToLower(strings.TrimSpace(text)) {
+	case "", "latest":
+		return startingOffsets{all: offsetLatest}, nil
+	case "earliest":
+		return startingOffsets{all: offsetEarliest}, nil
+	}
+	var exact api.PartitionOffsets
+	if err := json.Unmarshal([]byte(text), &exact); err != nil || exact == nil {
+		return startingOffsets{}, fmt.Errorf(`%w: startingOffsets is %q, want earliest, latest or JSON such as {"nyc_taxi_data":{"0":1200,"1":-2,"2":-1}}`, ErrOptions, text)
+	}
+	for topic, partitions := range exact {
+		for partition, offset := range partitions {
+			if offset < offsetEarliest {
+				return startingOffsets{}, fmt.Errorf("%w: startingOffsets has %d for %s-%d, want an offset, -2 (earliest) or -1 (latest)", ErrOptions, offset, topic, partition)
+			}
+		}
+	}
+	return startingOffsets{exact: exact}, nil
+}
+
+// resolve gives every partition a number. As in Spark, offsets by JSON must
+// name every partition, and no other.
+func (o startingOffsets) resolve(earliest, latest api.PartitionOffsets) (api.PartitionOffsets, error) {
+	start := clone(latest)
+	for topic, partitions := range start {
+		for partition := range partitions {
+			want := o.all
+			if o.exact != nil {
+				given, ok := o.exact[topic][partition]
+				if !ok {
+					return nil, fmt.Errorf("%w: startingOffsets has no offset for %s-%d", ErrOptions, topic, partition)
+				}
+				want = given
+			}
+			switch want {
+			case offsetLatest:
+			case offsetEarliest:
+				partitions[partition] = earliest[topic][partition]
+			default:
+				partitions[partition] = want
+			}
+		}
+	}
+	for topic, partitions := range o.exact {
+		for partition := range partitions {
+			if _, ok := latest[topic][partition]; !ok {
+				return nil, fmt.Errorf("%w: startingOffsets names %s-%d, which the query does not read", ErrOptions, topic, partition)
+			}
+		}
+	}
+	return start, nil
+}
+
+// Trigger says when batches are made. The zero value is ProcessingTime of one
+// second.
+type Trigger struct {
+	kind  triggerKind
+	every time.Duration
+}
+
+type triggerKind uint8
+
+const (
+	triggerDefault triggerKind = iota
+	triggerProcessingTime
+	triggerAvailableNow
+	triggerOnce
+)
+
+// ProcessingTime makes a batch each interval in which there is data; with 0,
+// as soon as the last one is done.
+func ProcessingTime(every time.Duration) Trigger { return Trigger{triggerProcessingTime, every} }
+
+// AvailableNow takes what is there at the start, in as many batches as
+// MaxOffsetsPerTrigger asks for, and ends the query.
+func AvailableNow() Trigger { return Trigger{kind: triggerAvailableNow} }
+
+// Once takes what is there in one batch and ends the query.
+func Once() Trigger { return Trigger{kind: triggerOnce} }
+
+// ParseTrigger reads "availableNow", "once", or an interval as Spark or Go
+// writes it: "1 second", "500 milliseconds", "2 minutes", "1s".
+func ParseTrigger(text string) (Trigger, error) {
+	text = strings.TrimSpace(text)
+	switch strings.ToLower(text) {
+	case "":
+		return Trigger{}, nil
+	case "availablenow":
+		return AvailableNow(), nil
+	case "once":
+		return Once(), nil
+	}
+	if every, err := parseInterval(text); err == nil && every >= 0 {
+		return ProcessingTime(every), nil
+	}
+	return Trigger{}, fmt.Errorf(`%w: trigger %q, want availableNow, once or an interval such as "1 second"`, ErrOptions, text)
+}
+
+func parseInterval(text string) (time.Duration, error) {
+	number, unit, spaced := strings.Cut(text, " ")
+	if !spaced {
+		return time.ParseDuration(text)
+	}
+	short, ok := map[string]string{"millisecond": "ms", "second": "s", "minute": "m", "hour": "h"}[strings.TrimSuffix(strings.TrimSpace(unit), "s")]
+	if !ok {
+		return 0, fmt.Errorf("unknown unit %q", unit)
+	}
+	return time.ParseDuration(number + short)
+}
+
+func (t Trigger) interval() time.Duration {
+	if t.kind == triggerDefault {
+		return defaultTriggerEvery
+	}
+	return t.every
+}
+
+// ends says that the query ends by itself.
+func (t Trigger) ends() bool { return t.kind == triggerAvailableNow || t.kind == triggerOnce }
+
+// String is what ParseTrigger reads.
+func (t Trigger) String() string {
+	switch t.kind {
+	case triggerAvailableNow:
+		return "availableNow"
+	case triggerOnce:
+		return "once"
+	}
+	return t.interval().String()
+}
+
+func joinTopics(topics []string) string { return strings.Join(topics, ", ") }

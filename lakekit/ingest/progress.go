@@ -1,0 +1,192 @@
+package ingest
+
+import (
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+	"time"
+
+	"taxilake/lakekit/api"
+	"taxilake/lakekit/oss"
+)
+
+// triggerTimes measures the parts of a trigger, by Spark's names.
+type triggerTimes struct {
+	clock Clock
+	began time.Time
+	ms    map[string]int64
+}
+
+func (t *triggerTimes) measure(part string, step func() error) error {
+	began := t.clock.Now()
+	defer func() { t.ms[part] += t.clock.Now().Sub(began).Milliseconds() }()
+	return step()
+}
+
+// ID is the query's id: the checkpoint's, the same in every run.
+func (q *Query) ID() string {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.id
+}
+
+// RunID is the id of this run.
+func (q *Query) RunID() string { return q.runID }
+
+// Name is the name given to the query.
+func (q *Query) Name() string { return q.options.Name }
+
+// Status is what the query is doing now.
+func (q *Query) Status() api.StreamStatus {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	s := q.status
+	s.Name, s.ID, s.RunID = q.options.Name, q.id, q.runID
+	select {
+	case <-q.done:
+	default:
+		s.IsActive = true
+	}
+	if q.err != nil {
+		s.Error = q.err.Error()
+	}
+	s.Subscribe = q.options.Subscribe
+	s.Table = folder(q.options.Table)
+	s.DeadLetters = folder(q.options.DeadLetters)
+	s.Checkpoint = folder(q.options.Checkpoint)
+	s.Trigger = q.options.Trigger.String()
+	s.StartedAt = q.startedAt
+	s.BatchID, s.NumInputRows, s.NumDeadLetters, s.RecordsBehind = q.committed, q.numInput, q.numDead, q.behind
+	s.NumCompactions, s.CompactionError = q.compactions, q.compactionError
+	return s
+}
+
+// folder is a bucket's root as people write it.
+func folder(bucket oss.Bucket) string { return strings.TrimSuffix(bucket.URI(""), "/") }
+
+func (q *Query) setMessage(message string, dataAvailable, triggerActive bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.status.Message, q.status.IsDataAvailable, q.status.IsTriggerActive = message, dataAvailable, triggerActive
+}
+
+// setWaiting shows what the query waits for; "" is nothing.
+func (q *Query) setWaiting(message string) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if message == "" && !q.status.Waiting {
+		return
+	}
+	q.status.Waiting = message != ""
+	q.status.Message = message
+	if message == "" {
+		q.status.Message = "Processing new data"
+	}
+}
+
+// LastProgress is what the last trigger did, nil before the first.
+func (q *Query) LastProgress() *api.StreamProgress {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if len(q.progress) == 0 {
+		return nil
+	}
+	last := q.progress[len(q.progress)-1]
+	return &last
+}
+
+// RecentProgress is what the last 100 triggers did, oldest first. Triggers
+// without data are recorded every 10 s.
+func (q *Query) RecentProgress() []api.StreamProgress {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return append([]api.StreamProgress(nil), q.progress...)
+}
+
+// report records a trigger with a batch.
+func (q *Query) report(t *triggerTimes, b *batch, latest api.PartitionOffsets) {
+	p := q.newProgress(t, b.id, b.numInput, b.start, b.entry.end, latest)
+	p.Sink.NumOutputRows = b.numInput - b.numDead
+	if b.numDead > 0 {
+		p.Sink.Metrics = map[string]string{"numDeadLetters": strconv.FormatInt(b.numDead, 10)}
+	}
+	q.keep(p)
+}
+
+// reportIdle records a trigger without data, now and then.
+func (q *Query) reportIdle(t *triggerTimes, latest api.PartitionOffsets) {
+	if len(q.progress) > 0 && t.began.Sub(q.idleSince) < idleProgressEvery {
+		return
+	}
+	q.keep(q.newProgress(t, q.committed+1, 0, q.start, q.start, latest))
+}
+
+func (q *Query) keep(p api.StreamProgress) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.idleSince = q.options.Clock.Now()
+	q.progress = append(q.progress, p)
+	if len(q.progress) > progressKept {
+		q.progress = append([]api.StreamProgress(nil), q.progress[len(q.progress)-progressKept:]...)
+	}
+}
+
+func (q *Query) newProgress(t *triggerTimes, batchID, rows int64, start, end, latest api.PartitionOffsets) api.StreamProgress {
+	took := t.clock.Now().Sub(t.began)
+	t.ms["triggerExecution"] = took.Milliseconds()
+	input := api.Rate(math.NaN())
+	if !q.last.IsZero() {
+		input = api.Rate(float64(rows) / t.began.Sub(q.last).Seconds())
+	}
+	processed := api.Rate(float64(rows) / took.Seconds())
+	if batchID == 0 {
+		start = nil
+	}
+	return api.StreamProgress{
+		ID:                     q.id,
+		RunID:                  q.runID,
+		Name:                   q.options.Name,
+		Timestamp:              t.began.UTC().Format("2006-01-02T15:04:05.000Z"),
+		BatchID:                batchID,
+		BatchDuration:          took.Milliseconds(),
+		NumInputRows:           rows,
+		InputRowsPerSecond:     input,
+		ProcessedRowsPerSecond: processed,
+		DurationMs:             t.ms,
+		StateOperators:         []any{},
+		Sources: []api.SourceProgress{{
+			Description:            q.source.description(),
+			StartOffset:            start,
+			EndOffset:              end,
+			LatestOffset:           latest,
+			NumInputRows:           rows,
+			InputRowsPerSecond:     input,
+			ProcessedRowsPerSecond: processed,
+			Metrics:                behindMetrics(end, latest),
+		}},
+		Sink: api.StreamSinkProgress{Description: fmt.Sprintf("DeltaSink[%s]", q.table.URI())},
+	}
+}
+
+// behindMetrics are the metrics of Spark's KafkaMicroBatchStream.
+func behindMetrics(end, latest api.PartitionOffsets) map[string]string {
+	var count, sum, most int64
+	least := int64(math.MaxInt64)
+	for topic, partitions := range latest {
+		for partition, last := range partitions {
+			behind := max(0, last-end[topic][partition])
+			count++
+			sum += behind
+			most, least = max(most, behind), min(least, behind)
+		}
+	}
+	if count == 0 {
+		return nil
+	}
+	return map[string]string{
+		"minOffsetsBehindLatest": strconv.FormatInt(least, 10),
+		"maxOffsetsBehindLatest": strconv.FormatInt(most, 10),
+		"avgOffsetsBehindLatest": strconv.FormatFloat(float64(sum)/float64(count), 'f', 1, 64),
+	}
+}

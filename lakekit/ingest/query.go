@@ -1,0 +1,498 @@
+package ingest
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+
+	confluent "github.com/confluentinc/confluent-kafka-go/v2/kafka"
+
+	"taxilake/lakekit/api"
+	"taxilake/lakekit/delta"
+)
+
+// Query is a streaming query that runs.
+type Query struct {
+	options    Options
+	runID      string
+	checkpoint checkpoint
+	source     *source
+	log        *slog.Logger
+	startedAt  time.Time
+
+	// Only the run goroutine uses these after initialize.
+	table  *delta.Table
+	bound  binding
+	conf   json.RawMessage
+	target api.PartitionOffsets // AvailableNow ends there
+	last   time.Time            // start of the last trigger
+
+	ctx           context.Context // of the run
+	cancel        context.CancelFunc
+	stopping      chan struct{} // closed by Stop: no further batch
+	stopOnce      sync.Once
+	wake          chan struct{}
+	compactSignal chan struct{}
+	done          chan struct{}
+
+	mu              sync.Mutex
+	id              string
+	err             error
+	planned         *batch               // written to offsets/, not to commits/
+	start           api.PartitionOffsets // of the next batch; after a commit its end
+	committed       int64
+	behind          int64            // records, when last asked
+	lag, lagBefore  int64            // behind after the last batch, and after the one before
+	status          api.StreamStatus // Message, IsDataAvailable, IsTriggerActive, Waiting
+	numInput        int64
+	numDead         int64
+	compactions     int64
+	compactionError string
+	progress        []api.StreamProgress
+	idleSince       time.Time // of the last progress
+	waiters         []*waiter
+}
+
+// waiter is a call of ProcessAllAvailable.
+type waiter struct {
+	target api.PartitionOffsets // nil until the next plan
+	done   chan struct{}
+}
+
+const (
+	// pollingDelay is the least pause between two questions for new data,
+	// spark.sql.streaming.pollingDelay.
+	pollingDelay      = 10 * time.Millisecond
+	progressKept      = 100              // spark.sql.streaming.numRecentProgressUpdates
+	idleProgressEvery = 10 * time.Second // spark.sql.streaming.noDataProgressEventInterval
+	backoffFirst      = 100 * time.Millisecond
+	backoffMax        = 5 * time.Second
+)
+
+// errStopped ends a batch that waits for the broker or the store.
+var errStopped = errors.New("stopped")
+
+// Start starts a streaming query, which lives until Stop, an error, or the
+// end of its trigger, whatever becomes of ctx. It returns when the query has
+// opened table, topics and checkpoint, with an error of errors.go if it must
+// not run; or, with a query that waits for them, when broker or store do not
+// answer.
+func Start(ctx context.Context, options Options) (*Query, error) {
+	options, err := options.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	source, err := newSource(options.Kafka, options.Subscribe, options.BufferBytes/4)
+	if err != nil {
+		return nil, err
+	}
+	runID := uuid.NewString()
+	q := &Query{
+		options:       options,
+		runID:         runID,
+		checkpoint:    checkpoint{options.Checkpoint},
+		source:        source,
+		log:           options.Logger.With("query", options.Name, "run", runID),
+		startedAt:     options.Clock.Now(),
+		stopping:      make(chan struct{}),
+		wake:          make(chan struct{}, 1),
+		compactSignal: make(chan struct{}, 1),
+		done:          make(chan struct{}),
+		committed:     -1,
+	}
+	q.ctx, q.cancel = context.WithCancel(context.WithoutCancel(ctx))
+	ready := make(chan struct{}) // initialized, or waiting
+	go q.run(sync.OnceFunc(func() { close(ready) }))
+	select {
+	case <-ready:
+	case <-q.done:
+	case <-ctx.Done():
+		q.cancel()
+		<-q.done
+		return nil, ctx.Err()
+	}
+	if err := q.Err(); err != nil {
+		<-q.done
+		return nil, err
+	}
+	return q, nil
+}
+
+// run is the query's goroutine; it owns the source and the compaction.
+func (q *Query) run(ready func()) {
+	defer close(q.done)
+	var helpers sync.WaitGroup
+	defer q.closeSource()
+	defer helpers.Wait()
+	defer q.cancel()
+	helpers.Go(func() { q.source.drainLogs(q.ctx, q.log) })
+
+	q.setMessage("Initializing sources", false, true)
+	err := q.persist(ready, "start the query", q.initialize)
+	if err == nil {
+		ready()
+		helpers.Go(func() { q.compactLoop(q.ctx) })
+		err = q.loop()
+	}
+	q.finish(err)
+	ready()
+}
+
+func (q *Query) closeSource() {
+	if err := q.source.close(); err != nil {
+		q.log.Warn("close the Kafka clients", "error", err)
+	}
+}
+
+// loop makes batches until the query ends.
+func (q *Query) loop() error {
+	for {
+		began := q.options.Clock.Now()
+		more, err := q.trigger(began)
+		if err != nil {
+			return err
+		}
+		if q.options.Trigger.ends() && !more {
+			return nil
+		}
+		var pause time.Duration
+		if !more {
+			pause = max(pollingDelay, q.options.Trigger.interval()-q.options.Clock.Now().Sub(began))
+		}
+		if err := q.waitForTrigger(pause); err != nil {
+			return err
+		}
+	}
+}
+
+// waitForTrigger waits until the next batch is due or asked for.
+func (q *Query) waitForTrigger(pause time.Duration) error {
+	select {
+	case <-q.stopping:
+		return errStopped
+	case <-q.ctx.Done():
+		return q.ctx.Err()
+	default:
+	}
+	if pause == 0 { // more is known to be there
+		return nil
+	}
+	select {
+	case <-q.stopping:
+		return errStopped
+	case <-q.ctx.Done():
+		return q.ctx.Err()
+	case <-q.wake:
+		return nil
+	case <-q.options.Clock.After(pause):
+		return nil
+	}
+}
+
+// trigger makes at most one batch. more says that the next one is due at
+// once.
+func (q *Query) trigger(began time.Time) (more bool, err error) {
+	t := &triggerTimes{clock: q.options.Clock, began: began, ms: map[string]int64{}}
+	defer func() { q.last = began }()
+
+	b := q.planned
+	var latest api.PartitionOffsets
+	if b == nil {
+		q.setMessage("Getting offsets from "+q.source.description(), false, true)
+		if b, latest, err = q.plan(t); err != nil {
+			return false, err
+		}
+		if b == nil {
+			q.setMessage("Waiting for data to arrive", false, false)
+			q.reportIdle(t, latest)
+			return false, nil
+		}
+	} else {
+		latest = b.entry.end
+	}
+	q.setMessage("Processing new data", true, true)
+	if err := t.measure("addBatch", func() error {
+		return q.persist(nil, fmt.Sprintf("write batch %d", b.id), func(ctx context.Context) error { return q.writeBatch(ctx, b) })
+	}); err != nil {
+		return false, err
+	}
+	if err := t.measure("commitOffsets", func() error {
+		return q.persist(nil, fmt.Sprintf("record batch %d as committed", b.id), func(ctx context.Context) error { return q.checkpoint.writeCommit(ctx, b.id) })
+	}); err != nil {
+		return false, err
+	}
+	if err := q.checkpoint.purge(q.ctx, b.id); err != nil {
+		q.log.Warn("old checkpoint files stay", "error", err)
+	}
+	q.committedBatch(b, latest)
+	q.report(t, b, latest)
+	q.setMessage("Waiting for next trigger", false, false)
+	select {
+	case q.compactSignal <- struct{}{}:
+	default:
+	}
+	return q.moreAtOnce(b, latest), nil
+}
+
+// moreAtOnce: backlogs are not made to wait for the interval, unless
+// MaxOffsetsPerTrigger says how much an interval may take.
+func (q *Query) moreAtOnce(b *batch, latest api.PartitionOffsets) bool {
+	switch q.options.Trigger.kind {
+	case triggerOnce:
+		return false
+	case triggerAvailableNow:
+		return q.target == nil || !reaches(b.entry.end, q.target)
+	}
+	return q.options.MaxOffsetsPerTrigger == 0 && (b.replayed || !reaches(b.entry.end, latest))
+}
+
+// plan decides on the next batch and writes it ahead; nil when there is
+// nothing new.
+func (q *Query) plan(t *triggerTimes) (b *batch, latest api.PartitionOffsets, err error) {
+	waiters := q.takeWaiters()
+	if err := t.measure("latestOffset", func() error {
+		return q.persist(nil, "ask for the latest offsets", func(ctx context.Context) (err error) {
+			latest, err = q.latestOffsets(ctx)
+			return err
+		})
+	}); err != nil {
+		return nil, nil, err
+	}
+	q.noteLatest(latest, waiters)
+	if q.options.Trigger.kind == triggerAvailableNow {
+		if q.target == nil {
+			q.target = latest
+		}
+		latest = q.target
+	}
+	end := planEnd(q.start, latest, q.batchLimit())
+	if !hasWork(q.start, end) {
+		return nil, latest, nil
+	}
+	conf := q.conf
+	b = &batch{
+		id:    q.committed + 1,
+		start: q.start,
+		entry: offsetsEntry{timestampMs: q.options.Clock.Now().UnixMilli(), conf: conf, end: end},
+	}
+	err = t.measure("walCommit", func() error {
+		return q.persist(nil, fmt.Sprintf("plan batch %d", b.id), func(ctx context.Context) error {
+			return q.checkpoint.writeOffsets(ctx, b.id, b.entry)
+		})
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	q.planned = b
+	return b, latest, nil
+}
+
+func (q *Query) batchLimit() int64 {
+	switch {
+	case q.options.Trigger.kind == triggerOnce:
+		return 0
+	case q.options.MaxOffsetsPerTrigger > 0:
+		return q.options.MaxOffsetsPerTrigger
+	}
+	return defaultBatchRecords
+}
+
+// hasWork: there are records to read, or offsets went back, which must be
+// noticed.
+func hasWork(start, end api.PartitionOffsets) bool {
+	return countBehind(start, end) > 0 || countBehind(end, start) > 0
+}
+
+// latestOffsets asks for the ends of the topics, and makes sure that they are
+// still the same topics.
+func (q *Query) latestOffsets(ctx context.Context) (api.PartitionOffsets, error) {
+	ids, partitions, err := q.source.describe(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := q.checkTopicIDs(q.bound, ids, true); err != nil {
+		return nil, err
+	}
+	return q.source.offsets(ctx, partitions, confluent.LatestOffsetSpec)
+}
+
+// persist does a step of the query until it succeeds: a broker or a store
+// that is down is waited for. waiting, if not nil, is called before the first
+// pause. The step must be safe to do again.
+func (q *Query) persist(waiting func(), what string, step func(context.Context) error) error {
+	for backoff := backoffFirst; ; backoff = min(2*backoff, backoffMax) {
+		err := step(q.ctx)
+		if err == nil {
+			q.setWaiting("")
+			return nil
+		}
+		if q.ctx.Err() != nil || errors.Is(err, errStopped) || isPermanent(err) {
+			return err
+		}
+		q.log.Warn("waiting to "+what, "retry_in", backoff, "error", err)
+		q.setWaiting(fmt.Sprintf("Waiting to %s: %v", what, err))
+		if waiting != nil {
+			waiting()
+		}
+		select {
+		case <-q.ctx.Done():
+			return q.ctx.Err()
+		case <-q.stopping:
+			return errStopped
+		case <-q.options.Clock.After(backoff):
+		}
+	}
+}
+
+// idle is called while a batch gets no records from the broker.
+func (q *Query) idle(trouble string) error {
+	select {
+	case <-q.stopping:
+		return errStopped
+	default:
+	}
+	if trouble != "" {
+		q.setWaiting("Waiting for the broker: " + trouble)
+	}
+	return nil
+}
+
+func (q *Query) flowing() { q.setWaiting("") }
+
+// Stop ends the query and returns when it has ended. A batch that is being
+// written is finished, unless it waits for the broker or the store, or ctx
+// ends first: then it is abandoned, and written by the next start.
+func (q *Query) Stop(ctx context.Context) error {
+	q.stopOnce.Do(func() { close(q.stopping) })
+	select {
+	case <-q.done:
+	case <-ctx.Done():
+		q.cancel()
+		<-q.done
+	}
+	return q.Err()
+}
+
+// Done is closed when the query has ended.
+func (q *Query) Done() <-chan struct{} { return q.done }
+
+// Err is why the query ended; nil while it runs, after Stop, and when its
+// trigger let it end.
+func (q *Query) Err() error {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.err
+}
+
+// AwaitTermination waits until the query ends and returns Err, or until ctx
+// does.
+func (q *Query) AwaitTermination(ctx context.Context) error {
+	select {
+	case <-q.done:
+		return q.Err()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// ProcessAllAvailable waits until all that is in the topics at the time of
+// the call is in the table.
+func (q *Query) ProcessAllAvailable(ctx context.Context) error {
+	w := &waiter{done: make(chan struct{})}
+	q.mu.Lock()
+	q.waiters = append(q.waiters, w)
+	q.mu.Unlock()
+	select {
+	case q.wake <- struct{}{}:
+	default:
+	}
+	select {
+	case <-w.done:
+		return nil
+	case <-q.done:
+		if err := q.Err(); err != nil {
+			return err
+		}
+		select {
+		case <-w.done:
+			return nil
+		default:
+			return errors.New("the query was stopped before all available records were processed")
+		}
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// takeWaiters are those whose target the coming question for offsets sets.
+func (q *Query) takeWaiters() []*waiter {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return slices.Clone(q.waiters)
+}
+
+// noteLatest keeps what a question for offsets has told.
+func (q *Query) noteLatest(latest api.PartitionOffsets, waiters []*waiter) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for _, w := range waiters {
+		if w.target == nil {
+			w.target = latest
+		}
+	}
+	q.behind = countBehind(q.start, latest)
+	q.releaseWaiters()
+}
+
+// releaseWaiters lets those go whose target is reached; the caller holds mu.
+func (q *Query) releaseWaiters() {
+	q.waiters = slices.DeleteFunc(q.waiters, func(w *waiter) bool {
+		if w.target == nil || !reaches(q.start, w.target) {
+			return false
+		}
+		close(w.done)
+		return true
+	})
+}
+
+// committedBatch goes on to the next batch.
+func (q *Query) committedBatch(b *batch, latest api.PartitionOffsets) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.planned = nil
+	q.committed, q.start = b.id, b.entry.end
+	q.behind = countBehind(b.entry.end, latest)
+	q.lagBefore, q.lag = q.lag, q.behind
+	q.numInput += b.numInput
+	q.numDead += b.numDead
+	q.releaseWaiters()
+}
+
+func (q *Query) setID(id string) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.id = id
+}
+
+// finish records how the query ended.
+func (q *Query) finish(err error) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.status = api.StreamStatus{Message: "Stopped"}
+	// Whatever a step says that was cut short by Stop, it is not why.
+	stopped := errors.Is(err, errStopped) || q.ctx.Err() != nil && !isPermanent(err)
+	if err == nil || stopped {
+		return
+	}
+	q.err = fmt.Errorf("streaming query %s: %w", cmp.Or(q.options.Name, q.id), err)
+	q.status.Message = "Terminated with exception: " + err.Error()
+	q.log.Error("streaming query failed", "error", err)
+}

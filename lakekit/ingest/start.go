@@ -1,0 +1,205 @@
+package ingest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"strings"
+
+	confluent "github.com/confluentinc/confluent-kafka-go/v2/kafka"
+
+	"taxilake/lakekit/api"
+	"taxilake/lakekit/delta"
+)
+
+// initialize opens the table and the checkpoint, and refuses what could not
+// go on exactly. After an error it can be called again.
+func (q *Query) initialize(ctx context.Context) error {
+	snapshot, err := q.openTable(ctx)
+	if err != nil {
+		return err
+	}
+	state, err := q.checkpoint.load(ctx)
+	if err != nil {
+		return err
+	}
+	q.setID(state.queryID)
+	bound, err := q.checkpoint.readBinding(ctx)
+	if err != nil {
+		return err
+	}
+	topicIDs, partitions, err := q.source.describe(ctx)
+	if errors.Is(err, errUnknownTopic) {
+		return q.missingTopic(state, err)
+	}
+	if err != nil {
+		return err
+	}
+	if err := q.checkTopicIDs(bound, topicIDs, state.initial != nil); err != nil {
+		return err
+	}
+	if state.isNew {
+		err = q.checkNew(ctx, snapshot)
+	} else {
+		err = q.checkResumed(snapshot, state, bound)
+	}
+	if err != nil {
+		return err
+	}
+	if err := q.bind(ctx, bound, snapshot.Metadata().ID, topicIDs); err != nil {
+		return err
+	}
+	if state.isNew && state.initial == nil {
+		if state.start, err = q.chooseStart(ctx, partitions); err != nil {
+			return err
+		}
+		if err := q.checkpoint.writeInitial(ctx, state.start); err != nil {
+			return err
+		}
+	}
+	q.resume(state)
+	return nil
+}
+
+func (q *Query) openTable(ctx context.Context) (*delta.Snapshot, error) {
+	table, err := delta.Open(ctx, q.options.Table)
+	if errors.Is(err, delta.ErrNotTable) {
+		return nil, fmt.Errorf("there is no table at %s to stream into, create it first: %w", folder(q.options.Table), err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	q.table = table
+	snapshot, err := table.Snapshot(ctx)
+	if err != nil {
+		return nil, err
+	}
+	schema, err := snapshot.Schema().Arrow()
+	if err != nil {
+		return nil, err
+	}
+	decoder, err := newDecoder(schema, q.options.Required)
+	if err != nil {
+		return nil, fmt.Errorf("%w: table %s: %w", ErrOptions, table.URI(), err)
+	}
+	decoder.release()
+	return snapshot, nil
+}
+
+func (q *Query) missingTopic(state checkpointState, err error) error {
+	if state.isNew {
+		return fmt.Errorf("%w: %w; create it first", ErrTopicMissing, err)
+	}
+	return fmt.Errorf("%w: %w; it was deleted, and the checkpoint %s is of no use for a new one: reset topic, table and checkpoint together",
+		ErrTopicMissing, err, folder(q.checkpoint.bucket))
+}
+
+// checkTopicIDs compares the topics with those the offsets were recorded for.
+func (q *Query) checkTopicIDs(bound binding, now map[string]string, haveOffsets bool) error {
+	if !haveOffsets {
+		return nil
+	}
+	for topic, id := range now {
+		if before := bound.Topics[topic]; before != "" && before != id {
+			return fmt.Errorf("%w: %s has the id %s, the offsets in the checkpoint %s are of the one with the id %s; reset topic, table and checkpoint together, or keep the table and start with a new checkpoint and startingOffsets by JSON, such as {%q:{\"0\":0}}",
+				ErrTopicRecreated, topic, id, folder(q.checkpoint.bucket), before, topic)
+		}
+	}
+	return nil
+}
+
+// checkNew refuses a table that another stream has written: this one cannot
+// know where that one ended. Starting offsets by JSON say where.
+func (q *Query) checkNew(ctx context.Context, snapshot *delta.Snapshot) error {
+	if strings.HasPrefix(strings.TrimSpace(q.options.StartingOffsets), "{") {
+		return nil
+	}
+	writer, err := streamOf(ctx, q.table)
+	if err != nil || writer == "" {
+		return err
+	}
+	return fmt.Errorf("%w: %s was written by the query %s, and %s is a new checkpoint; bring the checkpoint back, reset table and checkpoint together, or say by startingOffsets JSON from which offset of each partition to go on",
+		ErrCheckpointMissing, q.table.URI(), writer, folder(q.checkpoint.bucket))
+}
+
+// streamOf is the id of the last streaming query in the table's history, ""
+// if there is none.
+func streamOf(ctx context.Context, table *delta.Table) (string, error) {
+	history, err := table.History(ctx, 0)
+	if err != nil {
+		return "", err
+	}
+	for _, entry := range history {
+		if entry.Operation == "STREAMING UPDATE" {
+			return fmt.Sprint(entry.OperationParameters["queryId"]), nil
+		}
+	}
+	return "", nil
+}
+
+// checkResumed refuses a table that does not hold what the checkpoint says
+// was committed.
+func (q *Query) checkResumed(snapshot *delta.Snapshot, state checkpointState, bound binding) error {
+	if bound.TableID != "" {
+		q.bound = bound
+		if err := q.checkTable(snapshot); err != nil {
+			return err
+		}
+	}
+	txn, ok := snapshot.Txn(state.queryID)
+	if !ok {
+		txn.Version = -1
+	}
+	if txn.Version < state.committed {
+		return fmt.Errorf("%w: by the checkpoint %s batch %d was committed, but %s has the query's batches only to %d; reset table and checkpoint together, or give the table a new checkpoint",
+			ErrTableReplaced, folder(q.checkpoint.bucket), state.committed, q.table.URI(), txn.Version)
+	}
+	if txn.Version > state.planned {
+		return fmt.Errorf("%w: %s has batch %d of this query, the checkpoint %s only plans to %d; bring the newer checkpoint back, or reset table and checkpoint together",
+			ErrCheckpointMissing, q.table.URI(), txn.Version, folder(q.checkpoint.bucket), state.planned)
+	}
+	return nil
+}
+
+// bind records which table and topics the checkpoint belongs to.
+func (q *Query) bind(ctx context.Context, before binding, tableID string, topicIDs map[string]string) error {
+	q.bound = binding{TableID: tableID, Topics: maps.Clone(before.Topics)}
+	if q.bound.Topics == nil {
+		q.bound.Topics = map[string]string{}
+	}
+	maps.Copy(q.bound.Topics, topicIDs)
+	if before.TableID == q.bound.TableID && maps.Equal(before.Topics, q.bound.Topics) {
+		return nil
+	}
+	return q.checkpoint.writeBinding(ctx, q.bound)
+}
+
+func (q *Query) chooseStart(ctx context.Context, partitions map[string][]int32) (api.PartitionOffsets, error) {
+	where, err := parseStartingOffsets(q.options.StartingOffsets)
+	if err != nil {
+		return nil, err
+	}
+	earliest, err := q.source.offsets(ctx, partitions, confluent.EarliestOffsetSpec)
+	if err != nil {
+		return nil, err
+	}
+	latest, err := q.source.offsets(ctx, partitions, confluent.LatestOffsetSpec)
+	if err != nil {
+		return nil, err
+	}
+	return where.resolve(earliest, latest)
+}
+
+// resume sets the query to what the checkpoint says.
+func (q *Query) resume(state checkpointState) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.committed, q.conf, q.start = state.committed, state.entry.conf, state.start
+	if q.conf == nil {
+		q.conf = []byte(sessionConf)
+	}
+	if state.planned > state.committed {
+		q.planned = &batch{id: state.planned, start: state.start, entry: state.entry, replayed: true}
+	}
+}

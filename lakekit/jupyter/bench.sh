@@ -1,0 +1,18 @@
+#!/bin/sh
+# Runs the benchmarks of all packages, or of those given, one after the other,
+# five times each, and prints the medians.
+set -eu
+
+root=$(cd "$(dirname "$0")/../.." && pwd -P)
+cd "$root"
+# shellcheck source=lakekit/jupyter/env.sh
+. "$root/lakekit/jupyter/env.sh"
+
+[ $# -gt 0 ] || set -- ./...
+mkdir -p out
+go test -run '^$' -bench . -benchmem -count 5 -p 1 -timeout 60m "$@" >out/bench.txt || {
+	cat out/bench.txt
+	exit 1
+}
+"$PYTHON" "$root/lakekit/jupyter/medians.py" <out/bench.txt
+echo "Every measurement: out/bench.txt"

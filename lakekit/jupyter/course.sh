@@ -1,0 +1,65 @@
+#!/bin/sh
+# Runs the course: sets up, starts the services with a state folder of their
+# own, executes the lessons, compares the table with what was produced, and
+# sums up. Ends what it started, also when it fails or is interrupted.
+#
+#   KEEP=1  leave services and data
+set -eu
+
+root=$(cd "$(dirname "$0")/../.." && pwd -P)
+here=$root/lakekit/jupyter
+cd "$root"
+# shellcheck source=lakekit/jupyter/env.sh
+. "$here/env.sh"
+export LAKEKIT_STATE="$root/out/state"
+
+finish() {
+	status=$?
+	trap '' INT TERM HUP
+	trap - EXIT
+	if [ "${KEEP-}" = 1 ]; then
+		printf '\nThe services stay up. To end them: LAKEKIT_STATE=%s .bin/lakekit down\n' "$LAKEKIT_STATE"
+		lakekit status || true
+	else
+		lakekit down || true
+		# After a failure the logs are to be read.
+		[ $status -ne 0 ] || rm -rf "$LAKEKIT_STATE"
+	fi
+	exit $status
+}
+
+# timed NAME COMMAND... notes the seconds that the command took.
+timed() {
+	name=$1
+	shift
+	printf '\n== %s\n' "$name"
+	start=$(date +%s)
+	"$@"
+	printf '%s\t%d\n' "$name" $(($(date +%s) - start)) >>out/parts.tsv
+}
+
+mkdir -p out
+: >out/parts.tsv
+timed "Set-up" "$here/setup.sh"
+
+[ ! -d "$LAKEKIT_STATE" ] || lakekit down
+rm -rf out/*.ipynb out/*.html out/*.json "$LAKEKIT_STATE"
+
+trap finish EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM HUP
+
+cp -R notebooks/images out/
+timed "Services" lakekit up
+timed "Lessons" .venv/bin/python "$here/run.py" --out out notebooks/0[0-4]_*.ipynb
+lakekit status --json >out/status.json || true
+
+verify() {
+	if lakekit verify --wait --json >out/verify.json; then return 0; fi
+	cat out/verify.json
+	echo "The table does not hold what was produced, or that could not be compared. Logs to read: $LAKEKIT_STATE/log"
+	return 1
+}
+timed "Verdict" verify
+
+"$PYTHON" "$here/summary.py" out

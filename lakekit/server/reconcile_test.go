@@ -1,0 +1,156 @@
+package server
+
+import (
+	"context"
+	"log/slog"
+	"reflect"
+	"testing"
+
+	"taxilake/lakekit/api"
+	"taxilake/lakekit/broker"
+	"taxilake/lakekit/kafka"
+	"taxilake/lakekit/settings"
+	"taxilake/lakekit/taxi"
+)
+
+const testTopic = "nyc_taxi_data"
+
+// newTraffic is a traffic ledger on a broker of its own with an empty topic.
+func newTraffic(t *testing.T) *traffic {
+	t.Helper()
+	ctx, stop := context.WithCancel(context.Background())
+	dir, address, ended := t.TempDir(), make(chan string, 1), make(chan error, 1)
+	go func() {
+		ended <- broker.Run(ctx, broker.Options{Dir: dir, Ready: func(a string) { address <- a }})
+	}()
+	t.Cleanup(func() {
+		stop()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
+	s := &Server{
+		settings: &settings.Settings{State: t.TempDir(), Topic: testTopic},
+		log:      slog.New(slog.DiscardHandler),
+		kafka:    kafka.Config{"bootstrap.servers": <-address},
+	}
+	err := s.admin(func(a *kafka.Admin) error {
+		_, err := a.CreateTopic(t.Context(), kafka.TopicSpec{Name: testTopic, Partitions: 3})
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s.traffic, err = openTraffic(s); err != nil {
+		t.Fatal(err)
+	}
+	return s.traffic
+}
+
+// send puts rows of a seed into the topic, as a run would have.
+func (t *traffic) send(test *testing.T, seed uint64, ranges ...rowRange) {
+	test.Helper()
+	generator, err := taxi.NewGenerator(seed)
+	if err != nil {
+		test.Fatal(err)
+	}
+	for _, r := range ranges {
+		if _, err := kafka.Produce(test.Context(), t.server.kafka, taxi.NewRows(generator, r.From, r.To-r.From), kafka.ProduceOptions{Topic: testTopic}); err != nil {
+			test.Fatal(err)
+		}
+	}
+}
+
+func TestReconcileFindsWhatAnInterruptedRunLeft(t *testing.T) {
+	for _, test := range []struct {
+		name string
+		run  api.TrafficRun
+		sent []rowRange
+		want []rowRange
+	}{
+		{"everything arrived", api.TrafficRun{Request: api.TrafficRequest{Seed: 1, Records: 500}, Interrupted: true}, []rowRange{{0, 500}}, []rowRange{{0, 500}}},
+		{"cut off", api.TrafficRun{Request: api.TrafficRequest{Seed: 1}, FromRow: 100, Interrupted: true}, []rowRange{{100, 350}}, []rowRange{{100, 350}}},
+		{"partitions ended at different rows", api.TrafficRun{Request: api.TrafficRequest{Seed: 1}, Interrupted: true},
+			[]rowRange{{0, 200}, {201, 220}, {225, 226}}, []rowRange{{0, 200}, {201, 220}, {225, 226}}},
+		{"nothing arrived", api.TrafficRun{Request: api.TrafficRequest{Seed: 1}, Interrupted: true}, nil, []rowRange{}},
+		{"deliveries failed", api.TrafficRun{Request: api.TrafficRequest{Seed: 1}, Progress: api.TrafficProgress{State: api.TrafficFinished, Sent: 300, Acknowledged: 298, Failed: 2}},
+			[]rowRange{{0, 100}, {101, 200}, {201, 300}}, []rowRange{{0, 100}, {101, 200}, {201, 300}}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			ledger := newTraffic(t)
+			ledger.send(t, test.run.Request.Seed, test.sent...)
+			test.run.ID, test.run.Request.Topic = 1, testTopic
+			ledger.runs = []*entry{{TrafficRun: test.run}}
+			if err := ledger.reconcile(t.Context(), testTopic); err != nil {
+				t.Fatal(err)
+			}
+			if got := ledger.runs[0].Rows; !reflect.DeepEqual(got, test.want) {
+				t.Errorf("rows %v, want %v", got, test.want)
+			}
+		})
+	}
+}
+
+func TestReconcileTellsRunsApart(t *testing.T) {
+	ledger := newTraffic(t)
+	ledger.send(t, 7, rowRange{0, 50})   // an earlier run, before the interrupted one began
+	ledger.send(t, 1, rowRange{0, 80})   // the interrupted run
+	ledger.send(t, 9, rowRange{0, 3000}) // somebody else's records
+	run := api.TrafficRun{ID: 2, Request: api.TrafficRequest{Seed: 1, Topic: testTopic, Records: 1000}, Interrupted: true}
+	ledger.runs = []*entry{{TrafficRun: run}}
+	if err := ledger.reconcile(t.Context(), testTopic); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := ledger.runs[0].Rows, []rowRange{{0, 80}}; !reflect.DeepEqual(got, want) {
+		t.Errorf("rows %v, want %v", got, want)
+	}
+}
+
+func TestLedgerSurvivesARestartAndGoesOnAfterItsLastRow(t *testing.T) {
+	ledger := newTraffic(t)
+	first, err := ledger.start(t.Context(), api.TrafficRequest{Records: 100})
+	if err != nil {
+		t.Fatal(err)
+	}
+	run, err := ledger.find(first.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	<-run.done
+
+	again, err := openTraffic(ledger.server)
+	if err != nil {
+		t.Fatal(err)
+	}
+	second, err := again.start(t.Context(), api.TrafficRequest{Records: 50})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if second.FromRow != 100 || second.ID != first.ID+1 {
+		t.Errorf("second run %+v", second)
+	}
+	run, err = again.find(second.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	<-run.done
+	ranges := again.produced(testTopic)
+	if len(ranges) != 2 || ranges[0].Rows != 100 || ranges[1].FromRow != 100 || ranges[1].Rows != 50 {
+		t.Errorf("produced %+v", ranges)
+	}
+}
+
+func TestRunThatWasGoingOnIsInterruptedByARestart(t *testing.T) {
+	ledger := newTraffic(t)
+	ledger.runs = []*entry{{TrafficRun: api.TrafficRun{ID: 1, Request: api.TrafficRequest{Topic: testTopic, Seed: 1}, Progress: api.TrafficProgress{State: api.TrafficRunning}}}}
+	if err := ledger.save(); err != nil {
+		t.Fatal(err)
+	}
+	again, err := openTraffic(ledger.server)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if run := again.runs[0]; !run.Interrupted || run.Active() {
+		t.Errorf("run %+v", run.TrafficRun)
+	}
+}

@@ -1,0 +1,161 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+
+	"taxilake/lakekit/chart"
+	"taxilake/lakekit/delta"
+	"taxilake/lakekit/kafka"
+	"taxilake/lakekit/oss"
+	"taxilake/lakekit/query"
+	"taxilake/lakekit/settings"
+)
+
+// Server does what notebooks, the command line and the web page ask for.
+type Server struct {
+	settings *settings.Settings
+	log      *slog.Logger
+	bucket   oss.Bucket
+	kafka    kafka.Config
+	engine   *query.Engine
+	renderer func() (*chart.Renderer, error)
+	traffic  *traffic
+	streams  *streams
+
+	tablesMutex sync.Mutex
+	tables      map[string]*delta.Table // by address: a Table keeps its last snapshot
+}
+
+// Open connects to the services that the settings name and resumes the streams
+// that were running when the last server ended.
+func Open(ctx context.Context, s *settings.Settings, log *slog.Logger) (*Server, error) {
+	if s.Kafka["bootstrap.servers"] == "" || s.OSS.Endpoint == "" {
+		return nil, errors.New("starting the workshop server: the broker and the object store must run first: `lakekit up` starts all three in order")
+	}
+	bucket, err := OpenBucket(s)
+	if err != nil {
+		return nil, err
+	}
+	engine, err := query.Open(query.Options{
+		MemoryLimit: "1GB",
+		CacheDir:    filepath.Join(s.State, "cache"),
+		TempDir:     filepath.Join(s.State, "tmp"),
+	})
+	if err != nil {
+		return nil, err
+	}
+	server := &Server{
+		settings: s, log: log, bucket: bucket, kafka: kafka.Config(s.Kafka), engine: engine,
+		renderer: sync.OnceValues(func() (*chart.Renderer, error) { return openRenderer(s) }),
+		tables:   map[string]*delta.Table{},
+	}
+	if server.traffic, err = openTraffic(server); err != nil {
+		return nil, errors.Join(err, engine.Close())
+	}
+	if server.streams, err = openStreams(ctx, server); err != nil {
+		return nil, errors.Join(err, engine.Close())
+	}
+	return server, nil
+}
+
+// Close stops producing runs after what they have handed over is delivered and
+// streams between two batches; both are remembered.
+func (s *Server) Close(ctx context.Context) error {
+	return errors.Join(s.traffic.close(ctx), s.streams.close(ctx), s.engine.Close())
+}
+
+// OpenBucket connects to the workshop's bucket.
+func OpenBucket(s *settings.Settings) (oss.Bucket, error) {
+	if s.OSS.Endpoint == "" {
+		return nil, errors.New("connecting to the object store: it is not running: `lakekit up` starts it")
+	}
+	return oss.NewClient(oss.ClientConfig{
+		Endpoint: s.OSS.Endpoint, Region: s.OSS.Region, Bucket: s.OSS.Bucket,
+		AccessKeyID: s.OSS.AccessKeyID, AccessKeySecret: s.OSS.Secret.Reveal(),
+		LocalDir: filepath.Join(s.OSS.LocalDir, s.OSS.Bucket),
+	})
+}
+
+// echartsFile is where set-up puts the chart library.
+func echartsFile(s *settings.Settings) string {
+	return filepath.Join(s.Home, "lakekit", "jupyter", "node_modules", "echarts", "dist", "echarts.min.js")
+}
+
+func openRenderer(s *settings.Settings) (*chart.Renderer, error) {
+	source, err := os.ReadFile(echartsFile(s))
+	if err != nil {
+		return nil, fmt.Errorf("drawing a chart: the chart library is missing (%w): run `make setup`", err)
+	}
+	return chart.NewRenderer(source)
+}
+
+// within turns an oss:// address into a key of the workshop's bucket.
+func (s *Server) within(uri string) (key string, err error) {
+	prefix := "oss://" + s.settings.OSS.Bucket
+	if uri == prefix {
+		return "", nil
+	}
+	key, found := strings.CutPrefix(uri, prefix+"/")
+	if !found {
+		return "", badRequest("%q is not an address in this workshop's bucket; they begin with %s/", uri, prefix)
+	}
+	for _, part := range strings.Split(key, "/") {
+		if part == ".." {
+			return "", badRequest("%q leaves its folder with ..", uri)
+		}
+	}
+	return key, nil
+}
+
+// folder is the part of the bucket below an address.
+func (s *Server) folder(uri string) (oss.Bucket, error) {
+	key, err := s.within(strings.TrimSuffix(uri, "/"))
+	if err != nil {
+		return nil, err
+	}
+	if key == "" {
+		return nil, badRequest("%s is the whole bucket; name a folder in it", uri)
+	}
+	return oss.Prefix(s.bucket, key), nil
+}
+
+// table opens the table with a name or at an address, or returns the one opened
+// before.
+func (s *Server) table(ctx context.Context, nameOrURI string) (*delta.Table, error) {
+	uri := s.settings.TableURI(nameOrURI)
+	s.tablesMutex.Lock()
+	known := s.tables[uri]
+	s.tablesMutex.Unlock()
+	if known != nil {
+		return known, nil
+	}
+	root, err := s.folder(uri)
+	if err != nil {
+		return nil, err
+	}
+	table, err := delta.Open(ctx, root)
+	if errors.Is(err, delta.ErrNotTable) {
+		return nil, notFound("there is no table %s at %s yet: lesson 03 creates it, and so does `lakekit table create`", filepath.Base(uri), uri)
+	}
+	if err != nil {
+		return nil, err
+	}
+	s.tablesMutex.Lock()
+	defer s.tablesMutex.Unlock()
+	s.tables[uri] = table
+	return table, nil
+}
+
+// forget drops tables that were deleted.
+func (s *Server) forgetTables() {
+	s.tablesMutex.Lock()
+	defer s.tablesMutex.Unlock()
+	clear(s.tables)
+}

@@ -1,0 +1,292 @@
+package server
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/http"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+
+	"taxilake/lakekit/api"
+	"taxilake/lakekit/ingest"
+)
+
+// streams are the streaming queries by name. Those that run are remembered with
+// their options, so that a server that was killed resumes them.
+type streams struct {
+	server *Server
+	path   string
+
+	mutex   sync.Mutex
+	queries map[string]*stream
+}
+
+type stream struct {
+	Request api.StreamRequest `json:"request"`
+	// Running is what the user last asked for.
+	Running bool `json:"running"`
+
+	query *ingest.Query
+	// failed says why a remembered stream could not be resumed.
+	failed error
+}
+
+func openStreams(ctx context.Context, s *Server) (*streams, error) {
+	all := &streams{server: s, path: ledgerPath(s, "streams"), queries: map[string]*stream{}}
+	data, err := os.ReadFile(all.path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return all, nil
+	}
+	if err == nil {
+		err = json.Unmarshal(data, &all.queries)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading which streams to resume from %s: %w; delete the file to resume none", all.path, err)
+	}
+	for name, known := range all.queries {
+		if !known.Running {
+			continue
+		}
+		if known.query, known.failed = all.open(ctx, known.Request); known.failed != nil {
+			s.log.Error("resuming a stream", "stream", name, "error", known.failed)
+		}
+	}
+	return all, nil
+}
+
+var streamName = regexp.MustCompile(`^[A-Za-z0-9._-]{1,100}$`)
+
+// complete fills in the course's names and defaults.
+func (all *streams) complete(request api.StreamRequest) (api.StreamRequest, error) {
+	s := all.server.settings
+	request.Table = s.TableURI(cmp.Or(request.Table, s.Table))
+	request.Name = cmp.Or(request.Name, request.Table[strings.LastIndexByte(request.Table, '/')+1:])
+	if !streamName.MatchString(request.Name) {
+		return request, badRequest("%q cannot be the name of a stream; use up to 100 letters, digits, dots, hyphens and underscores", request.Name)
+	}
+	request.Subscribe = cmp.Or(request.Subscribe, s.Topic)
+	checkpoint := s.Checkpoint
+	if request.Table != s.Table {
+		checkpoint = s.Checkpoint[:strings.LastIndexByte(s.Checkpoint, '/')+1] + request.Name
+	}
+	request.CheckpointLocation = cmp.Or(request.CheckpointLocation, checkpoint)
+	request.StartingOffsets = cmp.Or(request.StartingOffsets, "earliest")
+	request.Trigger = cmp.Or(request.Trigger, "1 second")
+	return request, nil
+}
+
+// open starts a query with a context of its own: it outlives the request.
+func (all *streams) open(ctx context.Context, request api.StreamRequest) (*ingest.Query, error) {
+	s := all.server
+	trigger, err := ingest.ParseTrigger(request.Trigger)
+	if err != nil {
+		return nil, failure{http.StatusBadRequest, err}
+	}
+	table, err := s.folder(request.Table)
+	if err != nil {
+		return nil, err
+	}
+	checkpoint, err := s.folder(request.CheckpointLocation)
+	if err != nil {
+		return nil, err
+	}
+	deadLetters, err := s.folder(request.Table + "_dead_letters")
+	if err != nil {
+		return nil, err
+	}
+	return ingest.Start(ctx, ingest.Options{
+		Name:                 request.Name,
+		Kafka:                s.kafka,
+		Subscribe:            strings.Split(request.Subscribe, ","),
+		StartingOffsets:      request.StartingOffsets,
+		MaxOffsetsPerTrigger: request.MaxOffsetsPerTrigger,
+		FailOnDataLoss:       request.FailOnDataLoss,
+		Trigger:              trigger,
+		Table:                table,
+		Checkpoint:           checkpoint,
+		DeadLetters:          deadLetters,
+		Required:             required(),
+		Logger:               s.log.With("stream", request.Name),
+	})
+}
+
+// start starts a stream. Asking again for one that runs with the same options
+// returns it, so that a notebook can be run twice.
+func (all *streams) start(ctx context.Context, request api.StreamRequest) (api.StreamStatus, error) {
+	request, err := all.complete(request)
+	if err != nil {
+		return api.StreamStatus{}, err
+	}
+	all.mutex.Lock()
+	defer all.mutex.Unlock()
+	for name, other := range all.queries {
+		if other.query == nil || !other.query.Status().IsActive {
+			continue
+		}
+		if name == request.Name {
+			if other.Request != request && !sameStream(other.Request, request) {
+				return api.StreamStatus{}, conflict("stream %s runs already with other options; stop it first: `lakekit stream stop --name %s`", name, name)
+			}
+			return other.query.Status(), nil
+		}
+		if other.Request.CheckpointLocation == request.CheckpointLocation {
+			return api.StreamStatus{}, conflict("stream %s runs already with checkpoint %s; two streams on one checkpoint would take each other's records: stop it first, or name another checkpointLocation", name, request.CheckpointLocation)
+		}
+	}
+	query, err := all.open(ctx, request)
+	if err != nil {
+		return api.StreamStatus{}, err
+	}
+	all.queries[request.Name] = &stream{Request: request, Running: true, query: query}
+	if err := saveJSON(all.path, all.queries); err != nil {
+		return api.StreamStatus{}, errors.Join(err, query.Stop(ctx))
+	}
+	return query.Status(), nil
+}
+
+// sameStream compares what the pointer in the options points to.
+func sameStream(a, b api.StreamRequest) bool {
+	lossA, lossB := a.FailOnDataLoss == nil || *a.FailOnDataLoss, b.FailOnDataLoss == nil || *b.FailOnDataLoss
+	a.FailOnDataLoss, b.FailOnDataLoss = nil, nil
+	return a == b && lossA == lossB
+}
+
+func (all *streams) find(name string) (*stream, error) {
+	all.mutex.Lock()
+	defer all.mutex.Unlock()
+	known := all.queries[name]
+	if known == nil {
+		return nil, notFound("there is no stream %q; lesson 03 starts taxi_record, and so does `lakekit stream start`", name)
+	}
+	return known, nil
+}
+
+func (known *stream) status() api.StreamStatus {
+	if known.query != nil {
+		return known.query.Status()
+	}
+	status := api.StreamStatus{
+		Name: known.Request.Name, Message: "Stopped", BatchID: -1,
+		Subscribe: strings.Split(known.Request.Subscribe, ","), Table: known.Request.Table,
+		Checkpoint: known.Request.CheckpointLocation, Trigger: known.Request.Trigger,
+	}
+	if known.failed != nil {
+		status.Message, status.Error = "Could not be resumed", known.failed.Error()
+	}
+	return status
+}
+
+func (all *streams) list() []api.StreamStatus {
+	all.mutex.Lock()
+	defer all.mutex.Unlock()
+	list := make([]api.StreamStatus, 0, len(all.queries))
+	for _, known := range all.queries {
+		list = append(list, known.status())
+	}
+	slices.SortFunc(list, func(a, b api.StreamStatus) int { return cmp.Compare(a.Name, b.Name) })
+	return list
+}
+
+// stop ends a stream because the user wants it ended.
+func (all *streams) stop(ctx context.Context, name string) (api.StreamStatus, error) {
+	known, err := all.find(name)
+	if err != nil {
+		return api.StreamStatus{}, err
+	}
+	if known.query != nil {
+		if err := known.query.Stop(ctx); err != nil {
+			return api.StreamStatus{}, err
+		}
+	}
+	all.mutex.Lock()
+	defer all.mutex.Unlock()
+	known.Running, known.failed = false, nil
+	return known.status(), saveJSON(all.path, all.queries)
+}
+
+// close stops all streams and remembers which were running.
+func (all *streams) close(ctx context.Context) error {
+	var failed error
+	for _, known := range all.running() {
+		failed = errors.Join(failed, known.query.Stop(ctx))
+	}
+	return failed
+}
+
+func (all *streams) running() []*stream {
+	all.mutex.Lock()
+	defer all.mutex.Unlock()
+	var list []*stream
+	for _, known := range all.queries {
+		if known.query != nil && known.query.Status().IsActive {
+			list = append(list, known)
+		}
+	}
+	return list
+}
+
+// forget drops all streams, after they were stopped.
+func (all *streams) forget() error {
+	all.mutex.Lock()
+	defer all.mutex.Unlock()
+	clear(all.queries)
+	return saveJSON(all.path, all.queries)
+}
+
+func (s *Server) listStreams(*http.Request) ([]api.StreamStatus, error) {
+	return s.streams.list(), nil
+}
+
+func (s *Server) startStream(r *http.Request) (api.StreamStatus, error) {
+	request, err := body[api.StreamRequest](r)
+	if err != nil {
+		return api.StreamStatus{}, err
+	}
+	return s.streams.start(r.Context(), request)
+}
+
+func (s *Server) streamStatus(r *http.Request) (api.StreamStatus, error) {
+	known, err := s.streams.find(r.PathValue("name"))
+	if err != nil {
+		return api.StreamStatus{}, err
+	}
+	return known.status(), nil
+}
+
+func (s *Server) streamProgress(r *http.Request) ([]api.StreamProgress, error) {
+	known, err := s.streams.find(r.PathValue("name"))
+	if err != nil {
+		return nil, err
+	}
+	if known.query == nil {
+		return []api.StreamProgress{}, nil
+	}
+	return known.query.RecentProgress(), nil
+}
+
+// processAllAvailable answers when everything that was in the topic at the time
+// of the call is in the table.
+func (s *Server) processAllAvailable(r *http.Request) (api.StreamStatus, error) {
+	known, err := s.streams.find(r.PathValue("name"))
+	if err != nil {
+		return api.StreamStatus{}, err
+	}
+	if known.query == nil {
+		return api.StreamStatus{}, conflict("stream %s is not running: start it first", known.Request.Name)
+	}
+	if err := known.query.ProcessAllAvailable(r.Context()); err != nil {
+		return api.StreamStatus{}, err
+	}
+	return known.status(), nil
+}
+
+func (s *Server) stopStream(r *http.Request) (api.StreamStatus, error) {
+	return s.streams.stop(r.Context(), r.PathValue("name"))
+}

@@ -1,0 +1,218 @@
+package server
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"net/http"
+	"path/filepath"
+	"strings"
+
+	"taxilake/lakekit/api"
+	"taxilake/lakekit/delta"
+	"taxilake/lakekit/oss"
+	"taxilake/lakekit/query"
+	"taxilake/lakekit/settings"
+	"taxilake/lakekit/taxi"
+)
+
+// taxiSchema is the course's table: every column nullable, as Spark makes it from
+// a JSON stream.
+func taxiSchema() delta.Schema {
+	var schema delta.Schema
+	for _, field := range taxi.Schema() {
+		schema.Fields = append(schema.Fields, delta.Field{Name: field.Name, Type: delta.Primitive(field.Type), Nullable: true})
+	}
+	return schema
+}
+
+// required are the fields without which a record is refused.
+func required() []string {
+	var names []string
+	for _, field := range taxi.Schema() {
+		if !field.Nullable {
+			names = append(names, field.Name)
+		}
+	}
+	return names
+}
+
+// autoOptimize are the properties that the course sets.
+var autoOptimize = map[string]string{
+	"delta.autoOptimize.optimizeWrite": "true",
+	"delta.autoOptimize.autoCompact":   "true",
+}
+
+// createTable makes the table of taxi records, or returns the one that is there
+// when it has the same schema.
+func (s *Server) createTable(r *http.Request) (api.TableDetail, error) {
+	request, err := body[api.TableRequest](r)
+	if err != nil {
+		return api.TableDetail{}, err
+	}
+	uri := s.settings.TableURI(cmp.Or(request.URI, s.settings.Table))
+	root, err := s.folder(uri)
+	if err != nil {
+		return api.TableDetail{}, err
+	}
+	properties := request.Properties
+	if properties == nil {
+		properties = autoOptimize
+	}
+	_, err = delta.Create(r.Context(), root, delta.Definition{
+		Name: filepath.Base(uri), Schema: taxiSchema(), Properties: properties,
+	})
+	if err != nil && !errors.Is(err, delta.ErrTableExists) {
+		return api.TableDetail{}, err
+	}
+	return s.detail(r.Context(), uri)
+}
+
+func (s *Server) detail(ctx context.Context, uri string) (api.TableDetail, error) {
+	table, err := s.table(ctx, uri)
+	if err != nil {
+		return api.TableDetail{}, err
+	}
+	snapshot, err := table.Snapshot(ctx)
+	if err != nil {
+		return api.TableDetail{}, err
+	}
+	return snapshot.Detail(), nil
+}
+
+// asked is the table that the request's uri parameter names.
+func (s *Server) asked(r *http.Request) (*delta.Table, error) {
+	return s.table(r.Context(), cmp.Or(r.URL.Query().Get("uri"), s.settings.Table))
+}
+
+func (s *Server) describeTable(r *http.Request) (api.TableDetail, error) {
+	return s.detail(r.Context(), cmp.Or(r.URL.Query().Get("uri"), s.settings.Table))
+}
+
+func (s *Server) tableHistory(r *http.Request) ([]api.HistoryEntry, error) {
+	limit, err := number(r, "limit", 0)
+	if err != nil {
+		return nil, err
+	}
+	table, err := s.asked(r)
+	if err != nil {
+		return nil, err
+	}
+	return table.History(r.Context(), int(limit))
+}
+
+func (s *Server) tableFiles(r *http.Request) ([]api.FileInfo, error) {
+	version, err := number(r, "version", -1)
+	if err != nil {
+		return nil, err
+	}
+	table, err := s.asked(r)
+	if err != nil {
+		return nil, err
+	}
+	snapshot, err := table.Snapshot(r.Context())
+	if err == nil && version >= 0 {
+		snapshot, err = table.SnapshotAt(r.Context(), version)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return snapshot.FileInfos(), nil
+}
+
+// optimizeTable merges small files now, as OPTIMIZE does.
+func (s *Server) optimizeTable(r *http.Request) (api.Compaction, error) {
+	table, err := s.asked(r)
+	if err != nil {
+		return api.Compaction{}, err
+	}
+	result, err := table.Compact(r.Context(), delta.CompactOptions{})
+	if errors.Is(err, delta.ErrConflict) {
+		return api.Compaction{}, conflict("%w; another compaction ran at the same time: ask again", err)
+	}
+	return api.Compaction{
+		Version:         result.Version,
+		NumRemovedFiles: int64(result.FilesRemoved),
+		NumAddedFiles:   int64(result.FilesAdded),
+		NumRemovedBytes: result.BytesRemoved,
+		NumAddedBytes:   result.BytesAdded,
+	}, err
+}
+
+// listedAtMost bounds the answer to a listing.
+const listedAtMost = 10_000
+
+func (s *Server) objects(r *http.Request) ([]api.Object, error) {
+	uri := cmp.Or(r.URL.Query().Get("uri"), "oss://"+s.settings.OSS.Bucket+"/")
+	folder := strings.TrimSuffix(uri, "/")
+	prefix, err := s.within(folder)
+	if err != nil {
+		return nil, err
+	}
+	if prefix != "" {
+		prefix += "/"
+	}
+	delimiter := "/"
+	if r.URL.Query().Get("recursive") == "true" {
+		delimiter = ""
+	}
+	objects := []api.Object{}
+	for object, err := range s.bucket.List(r.Context(), oss.ListOptions{Prefix: prefix, Delimiter: delimiter}) {
+		if err != nil {
+			return nil, err
+		}
+		if len(objects) == listedAtMost {
+			break
+		}
+		objects = append(objects, api.Object{
+			URI: s.bucket.URI(object.Key), Name: strings.TrimPrefix(object.Key, prefix),
+			Size: object.Size, LastModified: object.LastModified, IsPrefix: object.IsPrefix,
+		})
+	}
+	if len(objects) == 0 && prefix != "" {
+		return nil, notFound("there is nothing at %s", uri)
+	}
+	return objects, nil
+}
+
+// runSQL runs one statement over the workshop's tables. Names are the tables
+// beside the course's table; addresses must lie in the workshop's bucket.
+func (s *Server) runSQL(ctx context.Context, request api.SQLRequest) (*api.Result, error) {
+	result, err := s.engine.Query(ctx, request.SQL, query.Request{
+		Tables: s.queryTable,
+		TableNames: func(ctx context.Context) []string {
+			return TableNames(ctx, s.bucket, s.settings)
+		},
+		TimeZone: cmp.Or(request.TimeZone, s.settings.TimeZone),
+		MaxRows:  request.MaxRows,
+	})
+	if _, mistake := errors.AsType[*query.Error](err); mistake {
+		return nil, failure{http.StatusBadRequest, err}
+	}
+	return result, err
+}
+
+// queryTable says in SQL's terms that there is no such table.
+func (s *Server) queryTable(ctx context.Context, name string) (*delta.Table, error) {
+	table, err := s.table(ctx, name)
+	if f, ok := errors.AsType[failure](err); ok && f.status == http.StatusNotFound {
+		return nil, query.ErrUnknownTable
+	}
+	return table, err
+}
+
+// TableNames lists the tables beside the course's table, for suggestions: it
+// returns what it finds and no error.
+func TableNames(ctx context.Context, bucket oss.Bucket, s *settings.Settings) []string {
+	folder := strings.TrimSuffix(strings.TrimPrefix(s.Table, bucket.URI("")), tableName(s.Table))
+	var names []string
+	for object, err := range bucket.List(ctx, oss.ListOptions{Prefix: folder, Delimiter: "/"}) {
+		if err != nil {
+			break
+		}
+		if object.IsPrefix {
+			names = append(names, strings.Trim(strings.TrimPrefix(object.Key, folder), "/"))
+		}
+	}
+	return names
+}

@@ -1,0 +1,352 @@
+package server
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"math"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"sync"
+	"time"
+
+	"taxilake/lakekit/api"
+	"taxilake/lakekit/kafka"
+	"taxilake/lakekit/taxi"
+)
+
+// traffic runs producers and keeps the ledger: which rows of which seed went
+// into which topic. The ledger is what the verdict compares the table with.
+type traffic struct {
+	server *Server
+	path   string
+
+	mutex sync.Mutex
+	runs  []*entry
+}
+
+// entry is a run and, while it goes on, its producer.
+type entry struct {
+	api.TrafficRun
+	// Rows are the generator's rows that a run which did not end in order left
+	// in the topic; see reconcile.
+	Rows []rowRange `json:"rows,omitempty"`
+
+	stop context.CancelFunc
+	done chan struct{}
+	err  error
+}
+
+// rowRange is the rows [From, To) of the generator.
+type rowRange struct {
+	From int64 `json:"from"`
+	To   int64 `json:"to"`
+}
+
+const defaultSeed = 1
+
+func openTraffic(s *Server) (*traffic, error) {
+	t := &traffic{server: s, path: ledgerPath(s, "traffic")}
+	data, err := os.ReadFile(t.path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return t, nil
+	}
+	if err == nil {
+		err = json.Unmarshal(data, &t.runs)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading the ledger of produced records %s: %w; `lakekit reset` begins anew", t.path, err)
+	}
+	for _, run := range t.runs {
+		run.Interrupted = run.Interrupted || run.Active()
+	}
+	return t, nil
+}
+
+// ledgerPath is where the server remembers something of this workspace.
+func ledgerPath(s *Server, what string) string {
+	return filepath.Join(s.settings.State, "server", cmp.Or(s.settings.Workspace, "default"), what+".json")
+}
+
+// save writes the ledger; the caller holds the mutex.
+func (t *traffic) save() error {
+	return saveJSON(t.path, t.runs)
+}
+
+func saveJSON(path string, v any) error {
+	data, err := json.MarshalIndent(v, "", " ")
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return fmt.Errorf("writing the server's memory: %w", err)
+	}
+	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*")
+	if err != nil {
+		return fmt.Errorf("writing the server's memory: %w", err)
+	}
+	defer os.Remove(f.Name())
+	_, err = f.Write(data)
+	if err = errors.Join(err, f.Sync(), f.Close()); err == nil {
+		err = os.Rename(f.Name(), path)
+	}
+	if err != nil {
+		return fmt.Errorf("writing the server's memory: %w", err)
+	}
+	return nil
+}
+
+// start begins a run. The ledger knows of it before the first record is sent.
+func (t *traffic) start(ctx context.Context, request api.TrafficRequest) (api.TrafficRun, error) {
+	request.Topic = cmp.Or(request.Topic, t.server.settings.Topic)
+	request.Seed = cmp.Or(request.Seed, defaultSeed)
+	if request.Rate < 0 || request.Records < 0 {
+		return api.TrafficRun{}, badRequest("rate and records must not be negative; 0 means as fast as it goes, and without end")
+	}
+	if err := t.reconcile(ctx, request.Topic); err != nil {
+		return api.TrafficRun{}, err
+	}
+	var topic api.TopicInfo
+	if err := t.server.admin(func(a *kafka.Admin) (err error) { topic, err = a.DescribeTopic(ctx, request.Topic); return err }); err != nil {
+		return api.TrafficRun{}, topicFailure(err)
+	}
+
+	t.mutex.Lock()
+	defer t.mutex.Unlock()
+	run := &entry{TrafficRun: api.TrafficRun{
+		ID: t.nextID(), Request: request, Started: time.Now().UTC(), StartOffsets: map[int32]int64{},
+		Progress: api.TrafficProgress{Topic: request.Topic, State: api.TrafficRunning, TargetRate: request.Rate},
+	}, done: make(chan struct{})}
+	for _, p := range topic.Partitions {
+		run.StartOffsets[p.Partition] = p.LatestOffset
+	}
+	source, err := t.open(run)
+	if err != nil {
+		return api.TrafficRun{}, err
+	}
+	t.runs = append(t.runs, run)
+	if err := t.save(); err != nil {
+		t.runs = t.runs[:len(t.runs)-1]
+		return api.TrafficRun{}, errors.Join(err, source.Close())
+	}
+	background, stop := context.WithCancel(context.Background())
+	run.stop = stop
+	go t.produce(background, run, source)
+	return run.TrafficRun, nil
+}
+
+type rowSource interface {
+	kafka.Source
+	Close() error
+}
+
+// open finds where the run's records come from.
+func (t *traffic) open(run *entry) (rowSource, error) {
+	if run.Request.CSV != "" {
+		if !filepath.IsAbs(run.Request.CSV) {
+			return nil, badRequest("csv=%q must be a full path: the server has a working folder of its own", run.Request.CSV)
+		}
+		file, err := taxi.OpenCSV(run.Request.CSV)
+		if err != nil {
+			return nil, failure{http.StatusBadRequest, err}
+		}
+		return csvRows{taxi.NewCSVRows(file, cmp.Or(run.Request.Records, endless)), file}, nil
+	}
+	run.FromRow = t.nextRow(run.Request.Topic, run.Request.Seed)
+	if run.Request.FromRow != nil {
+		run.FromRow = *run.Request.FromRow
+	}
+	if run.FromRow < 0 {
+		return nil, badRequest("from_row=%d: rows are counted from 0", run.FromRow)
+	}
+	generator, err := taxi.NewGenerator(run.Request.Seed)
+	if err != nil {
+		return nil, err
+	}
+	return generated{taxi.NewRows(generator, run.FromRow, cmp.Or(run.Request.Records, endless))}, nil
+}
+
+const endless = math.MaxInt64
+
+type csvRows struct {
+	*taxi.Rows
+	io.Closer
+}
+
+type generated struct{ *taxi.Rows }
+
+func (generated) Close() error { return nil }
+
+// nextRow goes on where the last run with this seed into this topic ended.
+func (t *traffic) nextRow(topic string, seed uint64) int64 {
+	var next int64
+	for _, run := range t.runs {
+		if run.Request.Topic == topic && run.Request.Seed == seed && run.Request.CSV == "" {
+			next = max(next, run.FromRow+run.Progress.Sent)
+			for _, rows := range run.Rows {
+				next = max(next, rows.To)
+			}
+		}
+	}
+	return next
+}
+
+func (t *traffic) nextID() int {
+	if len(t.runs) == 0 {
+		return 1
+	}
+	return t.runs[len(t.runs)-1].ID + 1
+}
+
+// produce is a run's goroutine.
+func (t *traffic) produce(ctx context.Context, run *entry, source rowSource) {
+	defer close(run.done)
+	defer run.stop()
+	last, err := kafka.Produce(ctx, t.server.kafka, source, kafka.ProduceOptions{
+		Topic: run.Request.Topic, Rate: run.Request.Rate, Records: run.Request.Records,
+		Report: func(p api.TrafficProgress) {
+			t.mutex.Lock()
+			defer t.mutex.Unlock()
+			run.Progress = p
+		},
+	})
+	if errors.Is(err, context.Canceled) {
+		err = nil
+	}
+	err = errors.Join(err, source.Close())
+
+	t.mutex.Lock()
+	defer t.mutex.Unlock()
+	run.Progress, run.err, run.Ended = last, err, time.Now().UTC()
+	if err != nil {
+		run.Progress.State, run.Progress.Message = api.TrafficFailed, err.Error()
+		t.server.log.Error("producing", "run", run.ID, "error", err)
+	}
+	if err := t.save(); err != nil {
+		t.server.log.Error("keeping the ledger of produced records", "error", err)
+	}
+}
+
+func (t *traffic) list() []api.TrafficRun {
+	t.mutex.Lock()
+	defer t.mutex.Unlock()
+	list := make([]api.TrafficRun, 0, len(t.runs))
+	for _, run := range t.runs {
+		list = append(list, run.TrafficRun)
+	}
+	return list
+}
+
+func (t *traffic) find(id int) (*entry, error) {
+	t.mutex.Lock()
+	defer t.mutex.Unlock()
+	for _, run := range t.runs {
+		if run.ID == id {
+			return run, nil
+		}
+	}
+	return nil, notFound("there is no run of traffic with number %d", id)
+}
+
+func (t *traffic) snapshot(run *entry) api.TrafficRun {
+	t.mutex.Lock()
+	defer t.mutex.Unlock()
+	return run.TrafficRun
+}
+
+// halt ends a run and waits until what it has handed over is accounted for.
+func (t *traffic) halt(ctx context.Context, run *entry) error {
+	if run.done == nil {
+		return nil
+	}
+	run.stop()
+	select {
+	case <-run.done:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("stopping run %d of traffic: %w", run.ID, ctx.Err())
+	}
+}
+
+// active are the runs that go on, of one topic or of all ("").
+func (t *traffic) active(topic string) []*entry {
+	t.mutex.Lock()
+	defer t.mutex.Unlock()
+	return slices.DeleteFunc(slices.Clone(t.runs), func(run *entry) bool {
+		return !run.Active() || topic != "" && run.Request.Topic != topic
+	})
+}
+
+func (t *traffic) close(ctx context.Context) error {
+	var failed error
+	for _, run := range t.active("") {
+		failed = errors.Join(failed, t.halt(ctx, run))
+	}
+	return failed
+}
+
+// forget empties the ledger, after all runs were halted.
+func (t *traffic) forget() error {
+	t.mutex.Lock()
+	defer t.mutex.Unlock()
+	t.runs = nil
+	return t.save()
+}
+
+func (s *Server) trafficRuns(*http.Request) ([]api.TrafficRun, error) { return s.traffic.list(), nil }
+
+func (s *Server) startTraffic(r *http.Request) (api.TrafficRun, error) {
+	request, err := body[api.TrafficRequest](r)
+	if err != nil {
+		return api.TrafficRun{}, err
+	}
+	return s.traffic.start(r.Context(), request)
+}
+
+func (s *Server) trafficEntry(r *http.Request) (*entry, error) {
+	id, err := strconv.Atoi(r.PathValue("id"))
+	if err != nil {
+		return nil, badRequest("%q is not the number of a run", r.PathValue("id"))
+	}
+	return s.traffic.find(id)
+}
+
+func (s *Server) trafficRun(r *http.Request) (api.TrafficRun, error) {
+	run, err := s.trafficEntry(r)
+	if err != nil {
+		return api.TrafficRun{}, err
+	}
+	return s.traffic.snapshot(run), nil
+}
+
+func (s *Server) stopTraffic(r *http.Request) (api.TrafficRun, error) {
+	run, err := s.trafficEntry(r)
+	if err != nil {
+		return api.TrafficRun{}, err
+	}
+	if err := s.traffic.halt(r.Context(), run); err != nil {
+		return api.TrafficRun{}, err
+	}
+	return s.traffic.snapshot(run), nil
+}
+
+// send puts given messages into a topic, as a student's mistake would.
+func (s *Server) send(r *http.Request) (api.TrafficProgress, error) {
+	request, err := body[api.MessagesRequest](r)
+	if err != nil {
+		return api.TrafficProgress{}, err
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), requestDeadline)
+	defer cancel()
+	progress, err := kafka.Produce(ctx, s.kafka, &givenValues{request.Values}, kafka.ProduceOptions{
+		Topic: cmp.Or(request.Topic, s.settings.Topic), Records: int64(len(request.Values)),
+	})
+	return progress, topicFailure(err)
+}

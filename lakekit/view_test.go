@@ -1,0 +1,189 @@
+package lakekit
+
+import (
+	"errors"
+	"io"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"taxilake/lakekit/api"
+	"taxilake/lakekit/services"
+	"taxilake/lakekit/settings"
+)
+
+const markup = `<script>alert("&")</script>`
+
+// everything that can be shown, with markup in every text that others can
+// choose.
+func everything() map[string]any {
+	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	return map[string]any{
+		"services":  Services{{Role: settings.Broker, State: "running", Address: "127.0.0.1:9092", PID: 7, Log: markup}},
+		"cluster":   Cluster{ID: markup, Brokers: []api.BrokerInfo{{ID: 1, Host: markup, Port: 9092}}},
+		"topic":     Topic{Name: markup, Partitions: []api.PartitionInfo{{LatestOffset: 12}}, Configs: map[string]string{"retention.ms": markup}},
+		"topics":    []Topic{{Name: markup}},
+		"messages":  Messages{{Timestamp: at, Key: []byte("k"), Value: []byte(markup)}},
+		"traffic":   api.TrafficProgress{Topic: markup, State: api.TrafficFinished, Sent: 3, Acknowledged: 2, Failed: 1, ElapsedSeconds: 2},
+		"runs":      TrafficRuns{{ID: 1, Request: api.TrafficRequest{CSV: markup}}},
+		"table":     TableDetail{Location: markup, Properties: map[string]string{"delta.appendOnly": markup}},
+		"history":   History{{Version: 3, Timestamp: at, Operation: markup, OperationMetrics: map[string]string{"numFiles": "1"}}},
+		"files":     Files{{Path: markup, Size: 2048, NumRecords: 10, ModificationTime: at, DataChange: true}},
+		"objects":   Objects{{Name: markup, Size: 5, LastModified: at}},
+		"stream":    StreamStatus{Name: markup, Message: markup, Error: markup},
+		"streams":   []StreamStatus{{Name: markup, IsActive: true}},
+		"progress":  StreamProgress{Name: markup},
+		"batches":   []StreamProgress{{BatchID: 4, Timestamp: markup}},
+		"compacted": api.Compaction{Version: 5, NumRemovedFiles: 60, NumAddedFiles: 1},
+		"reset":     api.Reset{Topic: markup, Addresses: []string{markup}},
+		"checks":    Checks{{Name: markup, Detail: markup, Hint: markup}},
+		"verdict":   Verdict{OK: true, Produced: 1234567, Checks: []api.Check{{Name: markup, OK: true}}},
+		"text":      markup,
+		"other":     struct{ Text string }{markup},
+	}
+}
+
+func TestViewsEscapeWhatOthersChose(t *testing.T) {
+	for name, value := range everything() {
+		v := viewOf(value)
+		if strings.Contains(v.html, "<script>alert") {
+			t.Errorf("%s: markup gets through: %s", name, v.html)
+		}
+		if v.html == "" || v.text == "" {
+			t.Errorf("%s: html %q, text %q", name, v.html, v.text)
+		}
+	}
+}
+
+func TestViewsSayWhatMatters(t *testing.T) {
+	for name, want := range map[string][]string{
+		"services":  {"broker", "running", "127.0.0.1:9092"},
+		"topic":     {"12 messages in 1 partitions", "retention.ms="},
+		"traffic":   {"finished", "3", "2", "1"},
+		"history":   {"2026-01-02 03:04:05", "numFiles=1"},
+		"files":     {"1 files, 2.0 KiB, 10 rows"},
+		"compacted": {"60"},
+		"checks":    {"✗", "hint: "},
+		"verdict":   {"1,234,567 records: 0 lost, 0 twice", "✓"},
+	} {
+		text := viewOf(everything()[name]).text
+		for _, part := range want {
+			if !strings.Contains(text, part) {
+				t.Errorf("%s: no %q in\n%s", name, part, text)
+			}
+		}
+	}
+}
+
+// run calls f with a standard output that is read, and reports whether f ended
+// the cell.
+func run(t *testing.T, f func()) (printed string, ended bool) {
+	t.Helper()
+	type ending struct{}
+	realEnd, realOut, realErr := end, os.Stdout, os.Stderr
+	end = func() { panic(ending{}) }
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	os.Stdout, os.Stderr = w, w
+	defer func() { end, os.Stdout, os.Stderr = realEnd, realOut, realErr }()
+	func() {
+		defer func() {
+			if fault := recover(); fault != nil {
+				if _, ended = fault.(ending); !ended {
+					panic(fault)
+				}
+			}
+		}()
+		f()
+	}()
+	w.Close()
+	text, err := io.ReadAll(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text), ended
+}
+
+func TestShowAndMustEndTheCellOnFailure(t *testing.T) {
+	wrong := errors.New("it went wrong")
+	failing := func() (string, error) { return "a value", wrong }
+	working := func() (string, error) { return "a value", nil }
+	for _, test := range []struct {
+		name    string
+		call    func()
+		ended   bool
+		printed string
+	}{
+		{"Show of a call that works", func() { Show(working()) }, false, "a value"},
+		{"Show of a call that fails", func() { Show(failing()) }, true, "error: it went wrong"},
+		{"Show of checks that hold", func() { Show(Checks{{Name: "all is well", OK: true}}) }, false, "✓ all is well"},
+		{"Show of a failed check", func() { Show(Checks{{Name: "rows", Hint: "run lesson 3"}}) }, true, "hint: run lesson 3"},
+		{"Show of a verdict that does not hold", func() { Show(Verdict{Checks: []api.Check{{Name: "rows"}}}) }, true, "✗ rows"},
+		{"Must of a call that works", func() { Show(Must(working())) }, false, "a value"},
+		{"Must of a call that fails", func() { Must(failing()) }, true, "error: it went wrong"},
+		{"services that are down are no failure", func() { Show(Services{{Role: settings.Store, State: "stopped"}}) }, false, "stopped"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			printed, ended := run(t, test.call)
+			if ended != test.ended || !strings.Contains(printed, test.printed) {
+				t.Errorf("ended %v, want %v; printed %q, want %q in it", ended, test.ended, printed, test.printed)
+			}
+		})
+	}
+}
+
+func TestCountAndSize(t *testing.T) {
+	for n, want := range map[int64]string{0: "0", 999: "999", 1000: "1,000", 1234567: "1,234,567", -1234: "-1,234"} {
+		if got := count(n); got != want {
+			t.Errorf("count(%d) = %s, want %s", n, got, want)
+		}
+	}
+	for n, want := range map[int64]string{0: "0 B", 1023: "1023 B", 1024: "1.0 KiB", 3 << 20: "3.0 MiB", 5 << 30: "5.00 GiB"} {
+		if got := size(n); got != want {
+			t.Errorf("size(%d) = %s, want %s", n, got, want)
+		}
+	}
+}
+
+func TestChartSize(t *testing.T) {
+	for element, want := range map[string][2]int{
+		`<div style="width:900px;height:500px;"></div>`: {chartWidth, chartHeight},
+		`<div style="width:720px;height:620px;"></div>`: {720, 620},
+		`<div style="width:50%;height:400px;"></div>`:   {chartWidth, 400},
+	} {
+		if width, height := chartSize(element); width != want[0] || height != want[1] {
+			t.Errorf("chartSize(%s) = %d, %d, want %v", element, width, height, want)
+		}
+	}
+}
+
+func TestConnectWithoutServices(t *testing.T) {
+	t.Setenv("LAKEKIT_STATE", t.TempDir())
+	if _, err := Connect(); err == nil || !strings.Contains(err.Error(), "make up") {
+		t.Errorf("error %v", err)
+	}
+}
+
+func TestDoctorOfAStoppedWorkshop(t *testing.T) {
+	t.Setenv("LAKEKIT_STATE", t.TempDir())
+	s, err := settings.Load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	checks := Doctor(s)
+	if checks.OK() {
+		t.Error("a stopped workshop is well")
+	}
+	if text := Text(checks); !strings.Contains(text, "✗ the broker answers") || !strings.Contains(text, "lakekit up") {
+		t.Errorf("doctor:\n%s", text)
+	}
+}
+
+func TestHealthy(t *testing.T) {
+	if !(Services{}).Healthy() || (Services{services.Status{State: "stopped"}}).Healthy() {
+		t.Error("Healthy does not look at every service")
+	}
+}
