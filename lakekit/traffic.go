@@ -1,6 +1,7 @@
 package lakekit
 
 import (
+	"context"
 	"fmt"
 	"time"
 
@@ -25,6 +26,11 @@ type TrafficRuns []api.TrafficRun
 func (w *Workshop) StartTraffic(options TrafficOptions) (*Traffic, error) {
 	t := &Traffic{workshop: w}
 	return t, w.post("/api/traffic", options, &t.run)
+}
+
+// WithContext returns the run bound to ctx: its calls end with ctx.
+func (t *Traffic) WithContext(ctx context.Context) *Traffic {
+	return &Traffic{t.workshop.WithContext(ctx), t.run}
 }
 
 // Traffic returns the newest run.

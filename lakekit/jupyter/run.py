@@ -154,9 +154,8 @@ def cell_titles(notebook):
             headings = re.findall(r"^#+ +(.+)$", cell.source, re.MULTILINE)
             heading = headings[-1] if headings else heading
         elif cell.cell_type == "code" and cell.source.strip():
-            lines = [line.strip().lstrip("/ ") for line in cell.source.splitlines()]
-            first = next(line for line in lines + ["%%"] if line not in ("", "import (") and line[0] not in "%\"")
-            titles[index] = heading or first
+            body = cell.source.rpartition("%%\n")[2].strip()
+            titles[index] = heading or body.splitlines()[0].lstrip("/ ")
             heading = None
     return titles
 

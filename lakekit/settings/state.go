@@ -78,11 +78,17 @@ func CreateSecrets(state string) error {
 	if _, err := os.Stat(secretsFile(state)); err == nil {
 		return nil
 	}
-	return writeJSON(secretsFile(state), secrets{
+	fresh := secrets{
 		Token:           rand.Text(),
 		AccessKeyID:     "LTAI" + rand.Text()[:16],
 		AccessKeySecret: rand.Text(),
-	})
+	}
+	// Of several who make them at once, the first wins.
+	err := placeJSON(secretsFile(state), fresh, os.Link)
+	if errors.Is(err, fs.ErrExist) {
+		return nil
+	}
+	return err
 }
 
 func readJSON(path string, into any) error {
@@ -96,8 +102,12 @@ func readJSON(path string, into any) error {
 	return nil
 }
 
-// writeJSON replaces the file in one step and only for its owner's eyes.
-func writeJSON(path string, v any) error {
+// writeJSON replaces the file in one step.
+func writeJSON(path string, v any) error { return placeJSON(path, v, os.Rename) }
+
+// placeJSON writes a file for its owner's eyes only, and puts it in its place
+// when it is whole.
+func placeJSON(path string, v any, place func(from, to string) error) error {
 	data, err := json.MarshalIndent(v, "", "  ")
 	if err != nil {
 		return err
@@ -105,11 +115,16 @@ func writeJSON(path string, v any) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return fmt.Errorf("writing the state folder: %w", err)
 	}
-	temporary := path + ".tmp"
-	if err := os.WriteFile(temporary, append(data, '\n'), 0o600); err != nil {
+	temporary, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*") // of mode 0600
+	if err != nil {
 		return fmt.Errorf("writing the state folder: %w", err)
 	}
-	if err := os.Rename(temporary, path); err != nil {
+	defer os.Remove(temporary.Name())
+	_, err = temporary.Write(append(data, '\n'))
+	if err = errors.Join(err, temporary.Close()); err == nil {
+		err = place(temporary.Name(), path)
+	}
+	if err != nil {
 		return fmt.Errorf("writing the state folder: %w", err)
 	}
 	return nil

@@ -146,14 +146,11 @@ func produce(cmd *cobra.Command, lab *lakekit.Workshop, options lakekit.TrafficO
 	}
 	progress, err := traffic.Wait()
 	if errors.Is(err, context.Canceled) {
-		last, err := lab.WithContext(context.Background()).StopTraffic()
-		if err != nil {
-			return err
-		}
-		show(cmd, last)
-		return nil
+		progress, err = traffic.WithContext(context.WithoutCancel(cmd.Context())).Stop()
 	}
-	show(cmd, progress)
+	if progress.State != "" {
+		show(cmd, progress)
+	}
 	return err
 }
 

@@ -314,7 +314,7 @@ func TestBrokerAndStoreKilledInMidStream(t *testing.T) {
 	w.does("topic", "create")
 	w.does("table", "create")
 	w.does("stream", "start", "--trigger", "1 millisecond", "--max-offsets-per-trigger", "500")
-	traffic := w.command("traffic", "--rate", "5000", "--records", "40000")
+	traffic := w.command("traffic", "--rate", "5000")
 	if err := traffic.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -329,10 +329,13 @@ func TestBrokerAndStoreKilledInMidStream(t *testing.T) {
 		w.does("up")
 		until(t, "the stream goes on", func() bool { return !w.stream().Waiting })
 	}
+	if err := traffic.Process.Signal(os.Interrupt); err != nil {
+		t.Fatal(err)
+	}
 	if err := traffic.Wait(); err != nil {
 		t.Errorf("the traffic failed: %v", err)
 	}
-	if verdict := w.verified(); verdict.Rows != 40000 {
+	if verdict := w.verified(); verdict.Rows < 6000 || verdict.Rows != verdict.Messages {
 		t.Errorf("verdict: %+v", verdict)
 	}
 }
@@ -366,11 +369,14 @@ func TestMalformedRecordsGoToDeadLetters(t *testing.T) {
 }
 
 func TestTakenPortsAreReplaced(t *testing.T) {
-	ports := []string{"9092", "9000", "8080"}
-	for _, port := range ports {
-		if l, err := net.Listen("tcp4", "127.0.0.1:"+port); err == nil {
-			defer l.Close()
-		} // else somebody else has taken it, which is as good
+	var ports []string
+	for _, port := range []string{"9092", "9000", "8080"} {
+		l, err := net.Listen("tcp4", "127.0.0.1:"+port)
+		if err != nil { // somebody else's, who may give it back at any time
+			continue
+		}
+		defer l.Close()
+		ports = append(ports, port)
 	}
 	w := newWorkshop(t)
 	out := w.does("up")
