@@ -97,8 +97,8 @@ func (t *Table) Compact(ctx context.Context, opts CompactOptions) (CompactResult
 		"numRemovedBytes": strconv.FormatInt(result.BytesRemoved, 10), "numAddedBytes": strconv.FormatInt(result.BytesAdded, 10),
 	}
 	result.Version, err = t.Commit(ctx, commit)
-	if errors.Is(err, ErrConflict) {
-		err = errors.Join(err, t.discard(ctx, commit.Adds)) // surely not committed
+	if err != nil && !errors.Is(err, ErrUnknownOutcome) { // surely not committed
+		err = errors.Join(err, t.discard(ctx, commit.Adds))
 	}
 	if err != nil {
 		return none, err
@@ -108,30 +108,14 @@ func (t *Table) Compact(ctx context.Context, opts CompactOptions) (CompactResult
 
 // rewrite copies the rows of files into new ones.
 func (s *Snapshot) rewrite(ctx context.Context, files []*Add, targetSize int64) ([]Add, error) {
-	w, err := newTableWriter(ctx, s, targetSize)
-	if err != nil {
-		return nil, err
-	}
-	defer w.abort()
-	for batch, err := range s.scanFiles(ctx, files) {
-		if err == nil {
-			err = w.write(batch)
-		}
-		if err != nil {
-			return nil, errors.Join(err, s.table.discard(ctx, w.adds))
-		}
-	}
-	adds, err := w.finish()
-	if err != nil {
-		return nil, errors.Join(err, s.table.discard(ctx, w.adds))
-	}
+	adds, err := s.writeFiles(ctx, targetSize, s.scanFiles(ctx, files))
 	for i := range adds {
 		adds[i].DataChange = false
 	}
-	return adds, nil
+	return adds, err
 }
 
-// discard deletes data files that no commit refers to.
+// discard deletes the files of a commit that is not made.
 func (t *Table) discard(ctx context.Context, adds []Add) error {
 	var keys []string
 	for _, add := range adds {
@@ -141,10 +125,7 @@ func (t *Table) discard(ctx context.Context, adds []Add) error {
 		}
 		keys = append(keys, key)
 	}
-	if len(keys) == 0 {
-		return nil
-	}
-	return t.bucket.Delete(context.WithoutCancel(ctx), keys...)
+	return t.deleteFiles(ctx, keys)
 }
 
 // planCompaction packs small files into bins, each of which becomes one file

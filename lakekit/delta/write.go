@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"os"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
@@ -33,7 +35,8 @@ const (
 
 // WriteFiles uploads the rows as Parquet data files with statistics: one per
 // partition, more beyond delta.targetFileSize. [Table.Commit] makes them
-// visible; without it they are rubbish for a later vacuum.
+// visible; without it they are rubbish for a later vacuum. After an error none
+// of them stays, unless deleting them fails, too.
 //
 // The columns of a batch are matched with the table's by name. A nullable
 // column may be missing; a column too many, one of another type, or a null
@@ -43,21 +46,55 @@ func (t *Table) WriteFiles(ctx context.Context, batches ...arrow.RecordBatch) ([
 	if err != nil {
 		return nil, err
 	}
-	w, err := newTableWriter(ctx, snapshot, snapshot.properties.targetFileSize)
-	if err != nil {
-		return nil, fmt.Errorf("write to %s: %w", t.URI(), err)
-	}
-	defer w.abort()
-	for _, batch := range batches {
-		if err := w.write(batch); err != nil {
-			return nil, fmt.Errorf("write to %s: %w", t.URI(), err)
+	adds, err := snapshot.writeFiles(ctx, snapshot.properties.targetFileSize, func(yield func(arrow.RecordBatch, error) bool) {
+		for _, batch := range batches {
+			if !yield(batch, nil) {
+				return
+			}
 		}
-	}
-	adds, err := w.finish()
+	})
 	if err != nil {
 		return nil, fmt.Errorf("write to %s: %w", t.URI(), err)
 	}
 	return adds, nil
+}
+
+// writeFiles uploads all rows or, after an error, leaves no file behind.
+func (s *Snapshot) writeFiles(ctx context.Context, targetSize int64, rows iter.Seq2[arrow.RecordBatch, error]) ([]Add, error) {
+	w, err := newTableWriter(ctx, s, targetSize)
+	if err != nil {
+		return nil, err
+	}
+	defer w.abort()
+	for batch, err := range rows {
+		if err == nil {
+			err = w.write(batch)
+		}
+		if err != nil {
+			return nil, errors.Join(err, s.table.deleteFiles(ctx, w.tried))
+		}
+	}
+	if err := w.finish(); err != nil {
+		return nil, errors.Join(err, s.table.deleteFiles(ctx, w.tried))
+	}
+	return w.adds, nil
+}
+
+// deleteTimeout bounds a cleanup, which goes on when what it cleans up after
+// was cancelled.
+const deleteTimeout = 5 * time.Second
+
+// deleteFiles deletes data files that no commit refers to.
+func (t *Table) deleteFiles(ctx context.Context, keys []string) error {
+	if len(keys) == 0 {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), deleteTimeout)
+	defer cancel()
+	if err := t.bucket.Delete(ctx, keys...); err != nil {
+		return fmt.Errorf("delete files that were not committed (the next vacuum will): %w", err)
+	}
+	return nil
 }
 
 // tableWriter spreads rows over data files.
@@ -70,8 +107,9 @@ type tableWriter struct {
 	targetSize int64
 	jobID      string
 
-	open map[string]*fileWriter // by partition folder
-	adds []Add
+	open  map[string]*fileWriter // by partition folder
+	tried []string               // keys of all uploads: one that failed may have left its file
+	adds  []Add
 }
 
 func newTableWriter(ctx context.Context, s *Snapshot, targetSize int64) (*tableWriter, error) {
@@ -231,6 +269,7 @@ func (w *tableWriter) close(id string) error {
 	file := w.open[id]
 	delete(w.open, id)
 	defer file.abort()
+	w.tried = append(w.tried, file.key)
 	add, err := file.upload()
 	if err != nil {
 		return err
@@ -239,14 +278,14 @@ func (w *tableWriter) close(id string) error {
 	return nil
 }
 
-// finish uploads the open files and returns all that were written.
-func (w *tableWriter) finish() ([]Add, error) {
+// finish uploads the open files.
+func (w *tableWriter) finish() error {
 	for _, id := range sortedKeys(w.open) {
 		if err := w.close(id); err != nil {
-			return nil, err
+			return err
 		}
 	}
-	return w.adds, nil
+	return nil
 }
 
 // abort gives back what finish has not; calling it after finish is harmless.

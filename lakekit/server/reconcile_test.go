@@ -140,6 +140,24 @@ func TestLedgerSurvivesARestartAndGoesOnAfterItsLastRow(t *testing.T) {
 	}
 }
 
+func TestRunsAtTheSameTimeShareNoRow(t *testing.T) {
+	ledger := newTraffic(t)
+	var ends []int64
+	for _, records := range []int64{0, 1000, 0} {
+		run, err := ledger.start(t.Context(), api.TrafficRequest{Records: records, Rate: 1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ends = append(ends, run.FromRow)
+	}
+	if want := []int64{0, rowsOfAnEndlessRun, rowsOfAnEndlessRun + 1000}; !reflect.DeepEqual(ends, want) {
+		t.Errorf("runs began at rows %v, want %v", ends, want)
+	}
+	if err := ledger.close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func TestRunThatWasGoingOnIsInterruptedByARestart(t *testing.T) {
 	ledger := newTraffic(t)
 	ledger.runs = []*entry{{TrafficRun: api.TrafficRun{ID: 1, Request: api.TrafficRequest{Topic: testTopic, Seed: 1}, Progress: api.TrafficProgress{State: api.TrafficRunning}}}}

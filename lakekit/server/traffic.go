@@ -184,18 +184,31 @@ type generated struct{ *taxi.Rows }
 
 func (generated) Close() error { return nil }
 
-// nextRow goes on where the last run with this seed into this topic ended.
+// nextRow goes on after the rows that the runs with this seed into this topic
+// have sent, or may still send.
 func (t *traffic) nextRow(topic string, seed uint64) int64 {
 	var next int64
 	for _, run := range t.runs {
 		if run.Request.Topic == topic && run.Request.Seed == seed && run.Request.CSV == "" {
-			next = max(next, run.FromRow+run.Progress.Sent)
-			for _, rows := range run.Rows {
-				next = max(next, rows.To)
-			}
+			next = max(next, run.lastRow())
 		}
 	}
 	return next
+}
+
+// rowsOfAnEndlessRun are kept free for a run without an end while it goes on:
+// hours, at the highest rate.
+const rowsOfAnEndlessRun = 10_000_000_000
+
+func (e *entry) lastRow() int64 {
+	if e.Active() {
+		return e.FromRow + cmp.Or(e.Request.Records, rowsOfAnEndlessRun)
+	}
+	last := e.FromRow + e.Progress.Sent
+	for _, rows := range e.Rows {
+		last = max(last, rows.To)
+	}
+	return last
 }
 
 func (t *traffic) nextID() int {
