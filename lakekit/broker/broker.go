@@ -9,6 +9,7 @@ import (
 	"syscall"
 
 	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kversion"
 )
 
 // ErrPortTaken is returned when another program listens on the port.
@@ -53,11 +54,19 @@ func Run(ctx context.Context, o Options) error {
 	return stopped()
 }
 
+// describeTopicPartitions is API key 75. kfake answers it with null lists of
+// eligible leader replicas, on which Java's AdminClient, and with it Spark's
+// Kafka source, fails; left out, Java asks by Metadata.
+const describeTopicPartitions = 75
+
 func start(o Options) (*kfake.Cluster, error) {
+	versions := kversion.Stable()
+	versions.SetMaxKeyVersion(describeTopicPartitions, -1)
 	cluster, err := kfake.NewCluster(
 		kfake.DataDir(o.Dir),
 		kfake.Ports(o.Port),
 		kfake.ClusterID(clusterID),
+		kfake.MaxVersions(versions),
 		kfake.DefaultNumPartitions(1), // Kafka's num.partitions
 		kfake.BrokerConfigs(map[string]string{
 			"log.cleaner.backoff.ms": "5000",     // kfake's own would apply retention once an hour

@@ -337,3 +337,21 @@ func ExampleRun() {
 	// it answers
 	// stopped: <nil>
 }
+
+// Java's AdminClient prefers DescribeTopicPartitions where it is offered, and
+// cannot read kfake's answer to it.
+func TestDescribeTopicPartitionsIsNotOffered(t *testing.T) {
+	addr, _ := serve(t, t.TempDir())
+	answer, err := kmsg.NewPtrApiVersionsRequest().RequestWith(t.Context(), client(t, addr))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, key := range answer.ApiKeys {
+		if key.ApiKey == 75 {
+			t.Errorf("offered in versions %d to %d", key.MinVersion, key.MaxVersion)
+		}
+	}
+	if len(answer.ApiKeys) < 30 {
+		t.Errorf("only %d requests are offered", len(answer.ApiKeys))
+	}
+}

@@ -62,6 +62,11 @@ func (t *Table) Checkpoint(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	// On a local file system Spark leaves a checksum beside the hint, which
+	// would condemn the new one.
+	if err := t.bucket.Delete(ctx, lastCheckpointSumKey); err != nil {
+		return fmt.Errorf("delete %s: %w", t.bucket.URI(lastCheckpointSumKey), err)
+	}
 	if err := t.bucket.Put(ctx, lastCheckpointKey, bytes.NewReader(hint)); err != nil {
 		return fmt.Errorf("write %s: %w", t.bucket.URI(lastCheckpointKey), err)
 	}

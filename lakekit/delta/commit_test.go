@@ -5,6 +5,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -214,6 +215,24 @@ func TestCommitRefuses(t *testing.T) {
 				t.Fatalf("error %v, want %q", err, test.want)
 			}
 		})
+	}
+}
+
+func TestTxnsOfEveryApplication(t *testing.T) {
+	bucket := oss.NewMemory("lake")
+	table := createFares(t, bucket, map[string]string{CheckpointIntervalKey: "2"})
+	want := map[string]Txn{}
+	for i, app := range []string{"a", "b", "a", "c", "b"} {
+		txn := Txn{AppID: app, Version: int64(i), LastUpdated: 1000 + int64(i)}
+		want[app] = txn
+		must[int64](t)(table.Commit(t.Context(), Commit{Operation: "STREAMING UPDATE", BlindAppend: true, ReadVersion: int64(i), Txn: &txn}))
+	}
+	s := must[*Snapshot](t)(table.Snapshot(t.Context()))
+	clear(s.Txns()) // the caller's own
+	for _, s := range []*Snapshot{s, must[*Snapshot](t)(openFares(t, bucket).Snapshot(t.Context()))} {
+		if got := s.Txns(); !maps.Equal(got, want) {
+			t.Errorf("got %v, want %v", got, want)
+		}
 	}
 }
 

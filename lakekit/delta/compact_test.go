@@ -178,13 +178,8 @@ func TestCompactionsCollide(t *testing.T) {
 		t.Fatalf("error %v", err)
 	}
 	equalIDs(t, ids(t, must[*Snapshot](t)(table.Snapshot(t.Context()))), sequence(0, 40))
-	files := 0
-	for object := range bucket.List(t.Context(), oss.ListOptions{Prefix: "part-"}) {
-		files++
-		_ = object
-	}
-	if files != 5 {
-		t.Fatalf("%d data files, want 4 and the winner's", files)
+	if files := dataFiles(t, bucket); len(files) != 5 {
+		t.Fatalf("data files %q, want 4 and the winner's", files)
 	}
 }
 
@@ -213,6 +208,9 @@ func TestCompactFailsAtEveryOperation(t *testing.T) {
 		equalIDs(t, ids(t, s), sequence(0, 40))
 		if err == nil && s.NumFiles() != 1 || err != nil && s.NumFiles() != 4 {
 			t.Fatalf("failure at call %d: error %v and %d files", n, err, s.NumFiles())
+		}
+		if left := dataFiles(t, bucket); err == nil && len(left) != 5 || err != nil && len(left) != 4 {
+			t.Fatalf("failure at call %d: error %v and data files %q", n, err, left)
 		}
 		if n > calls {
 			return // past the last operation

@@ -84,6 +84,9 @@ func (s *Snapshot) Txn(appID string) (Txn, bool) {
 	return txn, ok
 }
 
+// Txns is how far each application has written the table, by application id.
+func (s *Snapshot) Txns() map[string]Txn { return maps.Clone(s.txns) }
+
 func sumFiles(adds []*Add) totals {
 	var sum totals
 	for _, a := range adds {

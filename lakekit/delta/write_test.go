@@ -2,6 +2,8 @@ package delta
 
 import (
 	"bytes"
+	"context"
+	"errors"
 	"fmt"
 	"os"
 	"regexp"
@@ -236,6 +238,110 @@ func TestWriteFilesLeavesNoTemporaryFiles(t *testing.T) {
 			t.Fatalf("left %s", left[0].Name())
 		}
 	}
+}
+
+// A failed WriteFiles leaves no file, whether its put failed, its answer was
+// lost, the caller gave up, or a later row was wrong.
+func TestFailedWriteFilesLeavesNoFiles(t *testing.T) {
+	schema := Schema{[]Field{{Name: "id", Type: Long, Nullable: false}, {Name: "day", Type: String, Nullable: true}}}
+	good := batchOf(t, schema, `[{"id":1,"day":"mon"},{"id":2,"day":"tue"},{"id":3,"day":"wed"},{"id":4,"day":"thu"}]`)
+	second := func(op string, do func() error) osstest.Hook {
+		n := 0
+		return func(o, _ string) error {
+			if o != op {
+				return nil
+			}
+			if n++; n != 2 {
+				return nil
+			}
+			return do()
+		}
+	}
+	fail := func() error { return errStore }
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	for _, test := range []struct {
+		name string
+		ctx  context.Context
+		hook osstest.Hook
+	}{
+		{"put fails", t.Context(), second(osstest.Put, fail)},
+		{"answer lost", t.Context(), second(osstest.After+osstest.Put, fail)},
+		{"every answer lost", t.Context(), always(osstest.After+osstest.Put, "", errStore)},
+		{"cancelled", ctx, second(osstest.After+osstest.Put, func() error { cancel(); return nil })},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			memory := oss.NewMemory("lake")
+			must[*Table](t)(Create(t.Context(), memory, Definition{Schema: schema, PartitionBy: []string{"day"}}))
+			checkWritesNothing(t, test.ctx, osstest.Faults(memory, test.hook), good)
+		})
+	}
+	t.Run("wrong rows after a file was full", func(t *testing.T) {
+		memory := oss.NewMemory("lake")
+		createFares(t, memory, map[string]string{TargetFileSizeKey: "1mb"})
+		checkWritesNothing(t, t.Context(), osstest.Faults(memory, nil), fares(0, 400_000), good)
+	})
+}
+
+// checkWritesNothing sees files come and go while WriteFiles fails.
+func checkWritesNothing(t *testing.T, ctx context.Context, bucket *osstest.FaultBucket, batches ...arrow.RecordBatch) {
+	t.Helper()
+	if adds, err := openFares(t, bucket).WriteFiles(ctx, batches...); err == nil {
+		t.Fatalf("no error, files %v", adds)
+	}
+	if !slices.ContainsFunc(bucket.Log(), func(line string) bool { return strings.HasPrefix(line, "put ") }) {
+		t.Fatalf("nothing was uploaded: %q", bucket.Log())
+	}
+	if left := dataFiles(t, bucket.Unwrap()); len(left) > 0 {
+		t.Errorf("left %q after %q", left, bucket.Log())
+	}
+}
+
+// The cleanup after a cancelled WriteFiles ends, too.
+func TestCleanupIsBounded(t *testing.T) {
+	bucket := oss.NewMemory("lake")
+	createFares(t, bucket, nil)
+	ctx, cancel := context.WithCancel(t.Context())
+	deleting := &deleteContext{Bucket: osstest.Faults(bucket, func(op, _ string) error {
+		if op == osstest.Put {
+			cancel()
+		}
+		return nil
+	})}
+	if _, err := openFares(t, deleting).WriteFiles(ctx, fares(0, 10)); !errors.Is(err, context.Canceled) {
+		t.Fatalf("error %v", err)
+	}
+	if !deleting.called || !deleting.bounded || deleting.cancelled {
+		t.Errorf("delete: %+v", deleting)
+	}
+}
+
+// deleteContext looks at the context that Delete is called with.
+type deleteContext struct {
+	oss.Bucket
+	called, bounded, cancelled bool
+}
+
+func (d *deleteContext) Delete(ctx context.Context, keys ...string) error {
+	_, d.bounded = ctx.Deadline()
+	d.called, d.cancelled = true, ctx.Err() != nil
+	return d.Bucket.Delete(ctx, keys...)
+}
+
+// dataFiles are the keys of the data files, whether a version names them or
+// not.
+func dataFiles(t testing.TB, bucket oss.Bucket) []string {
+	t.Helper()
+	var keys []string
+	for object, err := range bucket.List(context.Background(), oss.ListOptions{}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if strings.HasSuffix(object.Key, ".parquet") && !strings.HasPrefix(object.Key, "_delta_log/") {
+			keys = append(keys, object.Key)
+		}
+	}
+	return keys
 }
 
 // TestScanFillsMissingColumns: files written before a column was added, and

@@ -60,7 +60,7 @@ func (q *Query) writeBatch(ctx context.Context, b *batch) error {
 		}
 		return q.lostTo(b, q.table)
 	}
-	start, lost, err := q.findLost(ctx, b)
+	start, lost, err := q.findLost(b)
 	if err != nil {
 		return err
 	}
@@ -99,8 +99,8 @@ func (q *Query) lostTo(b *batch, table *delta.Table) error {
 
 // findLost compares the batch with what the topics still have. It returns
 // where reading must begin, and what is lost before that.
-func (q *Query) findLost(ctx context.Context, b *batch) (start api.PartitionOffsets, lost []string, err error) {
-	earliest, err := q.source.offsets(ctx, partitionsOf(b.entry.end), confluent.EarliestOffsetSpec)
+func (q *Query) findLost(b *batch) (start api.PartitionOffsets, lost []string, err error) {
+	earliest, err := q.offsets(partitionsOf(b.entry.end), confluent.EarliestOffsetSpec)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -167,7 +167,9 @@ func (q *Query) transform(ctx context.Context, schema *arrow.Schema, start, end 
 			return w.run(ctx, chunks)
 		})
 	}
-	if err := group.Wait(); err != nil {
+	err := group.Wait()
+	q.brokerAnswered()
+	if err != nil {
 		return err
 	}
 	// Not with the group's context, which has ended.

@@ -2,11 +2,13 @@ package ingest
 
 import (
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"taxilake/lakekit/kafka"
 )
@@ -82,6 +84,67 @@ func TestStartWithoutBroker(t *testing.T) {
 		t.Errorf("status: %+v", s)
 	}
 	stop(t, q)
+}
+
+// A broker that takes questions and does not answer is seen in the status long
+// before the question fails, and a stop does not wait for its answer.
+func TestBrokerSilent(t *testing.T) {
+	for _, test := range []struct {
+		name string
+		key  kmsg.Key
+		send int // records, until it is noticed
+	}{
+		{"asked for the topics", kmsg.Metadata, 0},
+		{"asked for offsets", kmsg.ListOffsets, 0},
+		{"asked for records", kmsg.Fetch, 1},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			w := newWorld(t, 1)
+			w.sendRecords(10)
+			o := w.options()
+			o.Trigger = ProcessingTime(time.Millisecond)
+			q, err := Start(t.Context(), o)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer stop(t, q)
+			if err := q.ProcessAllAvailable(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			release := w.silence(test.key)
+			defer release()
+			silent := time.Now()
+			for !q.Status().Waiting {
+				if test.send > 0 {
+					w.sendRecords(test.send)
+				}
+				time.Sleep(10 * time.Millisecond)
+			}
+			if s := q.Status(); time.Since(silent) > adminTimeout/2 || !strings.HasPrefix(s.Message, "Waiting for the broker") || !s.IsActive {
+				t.Errorf("noticed after %v: %+v", time.Since(silent), s)
+			}
+			stopped := time.Now()
+			stop(t, q)
+			if took := time.Since(stopped); took > adminTimeout/2 {
+				t.Errorf("the stop took %v", took)
+			}
+			release()
+			w.mustRun(w.options())
+			w.checkExactlyOnce()
+		})
+	}
+}
+
+// silence makes the broker hold back its answers to a kind of request, until
+// they are released.
+func (w *world) silence(key kmsg.Key) (release func()) {
+	held := make(chan struct{})
+	w.cluster.ControlKey(key.Int16(), func(kmsg.Request) (kmsg.Response, error, bool) {
+		w.cluster.KeepControl()
+		w.cluster.SleepControl(func() { <-held })
+		return nil, nil, false
+	})
+	return sync.OnceFunc(func() { close(held) })
 }
 
 // Aborted and open transactions and their markers leave gaps in the offsets;

@@ -37,14 +37,16 @@ func commitsKey(batch int64) string { return "commits/" + strconv.FormatInt(batc
 // none of them; they are there so that Spark resumes without a warning.
 const sessionConf = `{` +
 	`"spark.sql.streaming.stateStore.providerClass":"org.apache.spark.sql.execution.streaming.state.HDFSBackedStateStoreProvider",` +
-	`"spark.sql.streaming.join.stateFormatVersion":"2",` +
-	`"spark.sql.streaming.stateStore.compression.codec":"lz4",` +
 	`"spark.sql.streaming.stateStore.rocksdb.formatVersion":"5",` +
+	`"spark.sql.streaming.stateStore.encodingFormat":"unsaferow",` +
 	`"spark.sql.streaming.statefulOperator.useStrictDistribution":"true",` +
 	`"spark.sql.streaming.flatMapGroupsWithState.stateFormatVersion":"2",` +
 	`"spark.sql.streaming.multipleWatermarkPolicy":"min",` +
 	`"spark.sql.streaming.aggregation.stateFormatVersion":"2",` +
-	`"spark.sql.shuffle.partitions":"200"}`
+	`"spark.sql.shuffle.partitions":"200",` +
+	`"spark.sql.streaming.join.stateFormatVersion":"2",` +
+	`"spark.sql.streaming.stateStore.compression.codec":"lz4",` +
+	`"spark.sql.optimizer.pruneFiltersCanPruneStreamingSubplan":"false"}`
 
 // offsetsEntry is the content of offsets/N: where batch N ends.
 type offsetsEntry struct {

@@ -21,6 +21,9 @@ func (q *Query) compactLoop(ctx context.Context) {
 			return
 		case <-q.compactSignal:
 		}
+		if q.fallingBehind() {
+			continue
+		}
 		result, err := q.compactIfNeeded(ctx)
 		if ctx.Err() != nil {
 			return
@@ -31,9 +34,6 @@ func (q *Query) compactLoop(ctx context.Context) {
 
 func (q *Query) compactIfNeeded(ctx context.Context) (delta.CompactResult, error) {
 	none := delta.CompactResult{Version: -1}
-	if q.fallingBehind() {
-		return none, nil
-	}
 	snapshot, err := q.table.Snapshot(ctx)
 	if err != nil || !snapshot.NeedsAutoCompaction() {
 		return none, err

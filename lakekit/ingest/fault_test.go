@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"taxilake/lakekit/api"
+	"taxilake/lakekit/delta"
 	"taxilake/lakekit/oss"
 	"taxilake/lakekit/oss/osstest"
 )
@@ -138,9 +140,8 @@ func TestStoreFailsAndLosesAnswers(t *testing.T) {
 			faulty := osstest.Faults(w.store, func(op, key string) error {
 				mu.Lock()
 				defer mu.Unlock()
-				// Cleaning up is tried once, and not for a put that may not have
-				// happened: the next vacuum does the rest.
-				if strings.HasSuffix(op, osstest.Delete) || op == osstest.After+osstest.Put || random.Float64() > 0.08 {
+				// Cleaning up is tried once: the next vacuum does the rest.
+				if strings.HasSuffix(op, osstest.Delete) || random.Float64() > 0.08 {
 					return nil
 				}
 				fails++
@@ -199,6 +200,59 @@ func TestStoreDown(t *testing.T) {
 	down.Store(false)
 	w.mustRun(w.options())
 	w.checkExactlyOnce()
+}
+
+// A compaction that fails is shown in the status and does not touch the
+// ingest; when the store is well again, the next one mends the table.
+func TestCompactionFails(t *testing.T) {
+	w := newWorld(t, 1)
+	w.wipe(tablePrefix)
+	w.createTable(map[string]string{delta.AutoCompactKey: "true"})
+	var sick atomic.Bool
+	sick.Store(true)
+	o := w.options().on(osstest.Faults(w.store, func(op, key string) error {
+		// Only a compaction reads data files.
+		if sick.Load() && (op == osstest.Get || op == osstest.GetRange) && strings.HasPrefix(key, tablePrefix+"/part-") {
+			return errStoreDown
+		}
+		return nil
+	}))
+	o.Trigger = ProcessingTime(time.Millisecond)
+	q, err := Start(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stop(t, q)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	sendUntil := func(what string, reached func(api.StreamStatus) bool) {
+		t.Helper()
+		for !reached(q.Status()) {
+			w.sendRecords(1)
+			if err := q.ProcessAllAvailable(ctx); err != nil {
+				t.Fatalf("until %s: %v: %+v", what, err, q.Status())
+			}
+		}
+	}
+	sendUntil("a compaction failed", func(s api.StreamStatus) bool { return s.CompactionError != "" })
+	sent := w.next
+	sendUntil("ten more batches", func(api.StreamStatus) bool { return w.next == sent+10 })
+	if s := q.Status(); !s.IsActive || s.Waiting || s.Error != "" || s.NumCompactions != 0 || !strings.Contains(s.CompactionError, errStoreDown.Error()) {
+		t.Errorf("while compaction fails: %+v", s)
+	}
+	w.checkExactlyOnce()
+
+	sick.Store(false)
+	sendUntil("a compaction succeeded", func(s api.StreamStatus) bool { return s.NumCompactions > 0 })
+	if s := q.Status(); s.CompactionError != "" || s.Error != "" {
+		t.Errorf("after the recovery: %+v", s)
+	}
+	if n := w.snapshot().NumFiles(); n >= 50 {
+		t.Errorf("%d files after compaction", n)
+	}
+	stop(t, q)
+	w.checkExactlyOnce()
+	w.checkNoOrphans(tablePrefix)
 }
 
 // Of two runs of one query one ends with ErrConcurrentRun; nothing is lost,

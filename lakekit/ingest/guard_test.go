@@ -3,6 +3,8 @@ package ingest
 import (
 	"bytes"
 	"errors"
+	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"testing"
@@ -54,6 +56,18 @@ func TestGuards(t *testing.T) {
 		{"checkpoint deleted, table kept",
 			func(w *world, o *Options) { w.wipe(logPrefix) },
 			ErrCheckpointMissing, []string{"bring the checkpoint back", "reset table and checkpoint together", "startingOffsets"}},
+		{"checkpoint deleted, table kept, its first commits no longer in the log",
+			func(w *world, o *Options) {
+				w.wipe(logPrefix)
+				w.ageLog()
+			},
+			ErrCheckpointMissing, []string{"batch 1", "bring the checkpoint back"}},
+		{"checkpoint deleted, table written by another application last",
+			func(w *world, o *Options) {
+				w.wipe(logPrefix)
+				w.commit(delta.Commit{Operation: "WRITE", Txn: &delta.Txn{AppID: "kafka-connect-3", Version: 7, LastUpdated: math.MaxInt64}})
+			},
+			ErrCheckpointMissing, []string{"kafka-connect-3 up to its batch 7"}},
 		{"older checkpoint brought back",
 			func(w *world, o *Options) {
 				for key := range w.files(logPrefix) {
@@ -126,8 +140,8 @@ func TestGuards(t *testing.T) {
 			o.MaxOffsetsPerTrigger = 15
 			w.sendRecords(30)
 			w.mustRun(o)
-			before := w.snapshotVersion()
 			test.harm(w, &o)
+			before := w.snapshotVersion()
 			err := w.run(o)
 			if !errors.Is(err, test.want) {
 				t.Fatalf("got %v, want %v", err, test.want)
@@ -141,6 +155,32 @@ func TestGuards(t *testing.T) {
 				t.Errorf("the table went on from version %d to %d", before, after)
 			}
 		})
+	}
+}
+
+// commit makes a commit of another writer.
+func (w *world) commit(c delta.Commit) int64 {
+	w.t.Helper()
+	s := w.snapshot()
+	c.ReadVersion = s.Version()
+	version, err := s.Table().Commit(w.t.Context(), c)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return version
+}
+
+// ageLog leaves of the table's log what retention does: a checkpoint, and the
+// commits since.
+func (w *world) ageLog() {
+	w.t.Helper()
+	const checkpointInterval = 10
+	for w.commit(delta.Commit{Operation: "WRITE"}) < checkpointInterval {
+	}
+	for version := range checkpointInterval {
+		if err := w.store.Delete(w.t.Context(), fmt.Sprintf("%s/_delta_log/%020d.json", tablePrefix, version)); err != nil {
+			w.t.Fatal(err)
+		}
 	}
 }
 
@@ -172,6 +212,21 @@ func TestGoOnWithoutCheckpointByOffsets(t *testing.T) {
 	w.sendRecords(30)
 	o := w.options()
 	o.StartingOffsets = `{"nyc_taxi_data":{"0":10,"1":10,"2":10}}`
+	w.mustRun(o)
+	w.checkExactlyOnce()
+}
+
+// A table that another application has written under a transaction id is begun
+// with explicitly, too.
+func TestBeginOnATableOfAnotherApplication(t *testing.T) {
+	w := newWorld(t, 3)
+	w.commit(delta.Commit{Operation: "WRITE", Txn: &delta.Txn{AppID: "nightly", Version: 1}})
+	w.sendRecords(30)
+	o := w.options()
+	if err := w.run(o); !errors.Is(err, ErrCheckpointMissing) {
+		t.Fatalf("got %v, want %v", err, ErrCheckpointMissing)
+	}
+	o.StartingOffsets = `{"nyc_taxi_data":{"0":-2,"1":-2,"2":-2}}`
 	w.mustRun(o)
 	w.checkExactlyOnce()
 }

@@ -51,6 +51,10 @@ func (q *Query) Status() api.StreamStatus {
 	if q.err != nil {
 		s.Error = q.err.Error()
 	}
+	if silent := q.options.Clock.Now().Sub(q.brokerSilent); !q.brokerSilent.IsZero() && silent >= brokerPatience && !s.Waiting {
+		s.Waiting = true
+		s.Message = fmt.Sprintf("Waiting for the broker, silent for %v", silent.Round(100*time.Millisecond))
+	}
 	s.Subscribe = q.options.Subscribe
 	s.Table = folder(q.options.Table)
 	s.DeadLetters = folder(q.options.DeadLetters)
@@ -83,6 +87,28 @@ func (q *Query) setWaiting(message string) {
 	if message == "" {
 		q.status.Message = "Processing new data"
 	}
+}
+
+// awaitBroker notes that the broker owes an answer, or records.
+func (q *Query) awaitBroker() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.brokerSilent.IsZero() {
+		q.brokerSilent = q.options.Clock.Now()
+	}
+}
+
+// brokerAnswered notes that the broker owes nothing any more.
+func (q *Query) brokerAnswered() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.brokerSilent = time.Time{}
+}
+
+// flowing notes that records come from the broker.
+func (q *Query) flowing() {
+	q.brokerAnswered()
+	q.setWaiting("")
 }
 
 // LastProgress is what the last trigger did, nil before the first.

@@ -37,8 +37,8 @@ type Query struct {
 
 	ctx           context.Context // of the run
 	cancel        context.CancelFunc
-	stopping      chan struct{} // closed by Stop: no further batch
-	stopOnce      sync.Once
+	stopping      context.Context // of questions; ended by Stop: no further batch
+	requestStop   context.CancelCauseFunc
 	wake          chan struct{}
 	compactSignal chan struct{}
 	done          chan struct{}
@@ -58,6 +58,7 @@ type Query struct {
 	compactionError string
 	progress        []api.StreamProgress
 	idleSince       time.Time // of the last progress
+	brokerSilent    time.Time // since when it owes an answer or records; zero when it does not
 	waiters         []*waiter
 }
 
@@ -75,6 +76,9 @@ const (
 	idleProgressEvery = 10 * time.Second // spark.sql.streaming.noDataProgressEventInterval
 	backoffFirst      = 100 * time.Millisecond
 	backoffMax        = 5 * time.Second
+	// brokerPatience is after how long the status says that the broker does not
+	// answer; the question goes on.
+	brokerPatience = 500 * time.Millisecond
 )
 
 // errStopped ends a batch that waits for the broker or the store.
@@ -102,13 +106,13 @@ func Start(ctx context.Context, options Options) (*Query, error) {
 		source:        source,
 		log:           options.Logger.With("query", options.Name, "run", runID),
 		startedAt:     options.Clock.Now(),
-		stopping:      make(chan struct{}),
 		wake:          make(chan struct{}, 1),
 		compactSignal: make(chan struct{}, 1),
 		done:          make(chan struct{}),
 		committed:     -1,
 	}
 	q.ctx, q.cancel = context.WithCancel(context.WithoutCancel(ctx))
+	q.stopping, q.requestStop = context.WithCancelCause(q.ctx)
 	ready := make(chan struct{}) // initialized, or waiting
 	go q.run(sync.OnceFunc(func() { close(ready) }))
 	select {
@@ -175,21 +179,15 @@ func (q *Query) loop() error {
 
 // waitForTrigger waits until the next batch is due or asked for.
 func (q *Query) waitForTrigger(pause time.Duration) error {
-	select {
-	case <-q.stopping:
+	if q.stopping.Err() != nil {
 		return errStopped
-	case <-q.ctx.Done():
-		return q.ctx.Err()
-	default:
 	}
 	if pause == 0 { // more is known to be there
 		return nil
 	}
 	select {
-	case <-q.stopping:
+	case <-q.stopping.Done():
 		return errStopped
-	case <-q.ctx.Done():
-		return q.ctx.Err()
 	case <-q.wake:
 		return nil
 	case <-q.options.Clock.After(pause):
@@ -259,8 +257,8 @@ func (q *Query) moreAtOnce(b *batch, latest api.PartitionOffsets) bool {
 func (q *Query) plan(t *triggerTimes) (b *batch, latest api.PartitionOffsets, err error) {
 	waiters := q.takeWaiters()
 	if err := t.measure("latestOffset", func() error {
-		return q.persist(nil, "ask for the latest offsets", func(ctx context.Context) (err error) {
-			latest, err = q.latestOffsets(ctx)
+		return q.persist(nil, "ask for the latest offsets", func(context.Context) (err error) {
+			latest, err = q.latestOffsets()
 			return err
 		})
 	}); err != nil {
@@ -313,15 +311,29 @@ func hasWork(start, end api.PartitionOffsets) bool {
 
 // latestOffsets asks for the ends of the topics, and makes sure that they are
 // still the same topics.
-func (q *Query) latestOffsets(ctx context.Context) (api.PartitionOffsets, error) {
-	ids, partitions, err := q.source.describe(ctx)
+func (q *Query) latestOffsets() (api.PartitionOffsets, error) {
+	ids, partitions, err := q.describe()
 	if err != nil {
 		return nil, err
 	}
 	if err := q.checkTopicIDs(q.bound, ids, true); err != nil {
 		return nil, err
 	}
-	return q.source.offsets(ctx, partitions, confluent.LatestOffsetSpec)
+	return q.offsets(partitions, confluent.LatestOffsetSpec)
+}
+
+// describe asks the broker for the topics; Stop takes the question back.
+func (q *Query) describe() (ids map[string]string, partitions map[string][]int32, err error) {
+	q.awaitBroker()
+	defer q.brokerAnswered()
+	return q.source.describe(q.stopping)
+}
+
+// offsets asks the broker for offsets; Stop takes the question back.
+func (q *Query) offsets(partitions map[string][]int32, spec confluent.OffsetSpec) (api.PartitionOffsets, error) {
+	q.awaitBroker()
+	defer q.brokerAnswered()
+	return q.source.offsets(q.stopping, partitions, spec)
 }
 
 // persist does a step of the query until it succeeds: a broker or a store
@@ -337,15 +349,16 @@ func (q *Query) persist(waiting func(), what string, step func(context.Context) 
 		if q.ctx.Err() != nil || errors.Is(err, errStopped) || isPermanent(err) {
 			return err
 		}
+		if q.stopping.Err() != nil {
+			return errStopped
+		}
 		q.log.Warn("waiting to "+what, "retry_in", backoff, "error", err)
 		q.setWaiting(fmt.Sprintf("Waiting to %s: %v", what, err))
 		if waiting != nil {
 			waiting()
 		}
 		select {
-		case <-q.ctx.Done():
-			return q.ctx.Err()
-		case <-q.stopping:
+		case <-q.stopping.Done():
 			return errStopped
 		case <-q.options.Clock.After(backoff):
 		}
@@ -354,24 +367,21 @@ func (q *Query) persist(waiting func(), what string, step func(context.Context) 
 
 // idle is called while a batch gets no records from the broker.
 func (q *Query) idle(trouble string) error {
-	select {
-	case <-q.stopping:
+	if q.stopping.Err() != nil {
 		return errStopped
-	default:
 	}
+	q.awaitBroker()
 	if trouble != "" {
 		q.setWaiting("Waiting for the broker: " + trouble)
 	}
 	return nil
 }
 
-func (q *Query) flowing() { q.setWaiting("") }
-
 // Stop ends the query and returns when it has ended. A batch that is being
 // written is finished, unless it waits for the broker or the store, or ctx
 // ends first: then it is abandoned, and written by the next start.
 func (q *Query) Stop(ctx context.Context) error {
-	q.stopOnce.Do(func() { close(q.stopping) })
+	q.requestStop(errStopped)
 	select {
 	case <-q.done:
 	case <-ctx.Done():
@@ -404,7 +414,8 @@ func (q *Query) AwaitTermination(ctx context.Context) error {
 }
 
 // ProcessAllAvailable waits until all that is in the topics at the time of
-// the call is in the table.
+// the call is in the table. With a trigger that ends, AvailableNow or Once, it
+// waits until the query has ended.
 func (q *Query) ProcessAllAvailable(ctx context.Context) error {
 	w := &waiter{done: make(chan struct{})}
 	q.mu.Lock()
@@ -425,8 +436,11 @@ func (q *Query) ProcessAllAvailable(ctx context.Context) error {
 		case <-w.done:
 			return nil
 		default:
-			return errors.New("the query was stopped before all available records were processed")
 		}
+		if context.Cause(q.stopping) == errStopped {
+			return errors.New("the query was stopped before all available records were processed; start it again, it goes on where it was")
+		}
+		return nil
 	case <-ctx.Done():
 		return ctx.Err()
 	}

@@ -47,6 +47,30 @@ func TestBacklogThenLive(t *testing.T) {
 	}
 }
 
+func TestProcessAllAvailableOfAQueryThatEnds(t *testing.T) {
+	for name, trigger := range map[string]Trigger{"availableNow": AvailableNow(), "once": Once()} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, 1)
+			w.sendRecords(10)
+			for range 2 { // with records, and with nothing new
+				o := w.options()
+				o.Trigger = trigger
+				q, err := Start(t.Context(), o)
+				if err != nil {
+					t.Fatal(err)
+				}
+				for range 2 { // while it may still run, and when it has ended
+					if err := q.ProcessAllAvailable(t.Context()); err != nil {
+						t.Error(err)
+					}
+					w.checkExactlyOnce()
+				}
+				<-q.Done()
+			}
+		})
+	}
+}
+
 func TestPoisonNeverStopsTheStream(t *testing.T) {
 	w := newWorld(t, 1)
 	w.sendRecords(3)

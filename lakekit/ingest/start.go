@@ -1,10 +1,12 @@
 package ingest
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"strings"
 
 	confluent "github.com/confluentinc/confluent-kafka-go/v2/kafka"
@@ -29,7 +31,7 @@ func (q *Query) initialize(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	topicIDs, partitions, err := q.source.describe(ctx)
+	topicIDs, partitions, err := q.describe()
 	if errors.Is(err, errUnknownTopic) {
 		return q.missingTopic(state, err)
 	}
@@ -40,7 +42,7 @@ func (q *Query) initialize(ctx context.Context) error {
 		return err
 	}
 	if state.isNew {
-		err = q.checkNew(ctx, snapshot)
+		err = q.checkNew(snapshot)
 	} else {
 		err = q.checkResumed(snapshot, state, bound)
 	}
@@ -51,7 +53,7 @@ func (q *Query) initialize(ctx context.Context) error {
 		return err
 	}
 	if state.isNew && state.initial == nil {
-		if state.start, err = q.chooseStart(ctx, partitions); err != nil {
+		if state.start, err = q.chooseStart(partitions); err != nil {
 			return err
 		}
 		if err := q.checkpoint.writeInitial(ctx, state.start); err != nil {
@@ -109,33 +111,23 @@ func (q *Query) checkTopicIDs(bound binding, now map[string]string, haveOffsets 
 	return nil
 }
 
-// checkNew refuses a table that another stream has written: this one cannot
-// know where that one ended. Starting offsets by JSON say where.
-func (q *Query) checkNew(ctx context.Context, snapshot *delta.Snapshot) error {
+// checkNew refuses a table that an application has written under a
+// transaction id: it may be another stream, and this one cannot know where that
+// one ended. Starting offsets by JSON say where. Spark's streams use their
+// query id, other writers names of their own, so that every id counts.
+func (q *Query) checkNew(snapshot *delta.Snapshot) error {
 	if strings.HasPrefix(strings.TrimSpace(q.options.StartingOffsets), "{") {
 		return nil
 	}
-	writer, err := streamOf(ctx, q.table)
-	if err != nil || writer == "" {
-		return err
+	txns := slices.Collect(maps.Values(snapshot.Txns()))
+	if len(txns) == 0 {
+		return nil
 	}
-	return fmt.Errorf("%w: %s was written by the query %s, and %s is a new checkpoint; bring the checkpoint back, reset table and checkpoint together, or say by startingOffsets JSON from which offset of each partition to go on",
-		ErrCheckpointMissing, q.table.URI(), writer, folder(q.checkpoint.bucket))
-}
-
-// streamOf is the id of the last streaming query in the table's history, ""
-// if there is none.
-func streamOf(ctx context.Context, table *delta.Table) (string, error) {
-	history, err := table.History(ctx, 0)
-	if err != nil {
-		return "", err
-	}
-	for _, entry := range history {
-		if entry.Operation == "STREAMING UPDATE" {
-			return fmt.Sprint(entry.OperationParameters["queryId"]), nil
-		}
-	}
-	return "", nil
+	last := slices.MaxFunc(txns, func(a, b delta.Txn) int {
+		return cmp.Or(cmp.Compare(a.LastUpdated, b.LastUpdated), cmp.Compare(a.AppID, b.AppID))
+	})
+	return fmt.Errorf("%w: %s was written by the query %s up to its batch %d, and %s is a new checkpoint; bring the checkpoint back, reset table and checkpoint together, or say by startingOffsets JSON from which offset of each partition to go on (-2, the earliest, if nothing of these topics is in the table)",
+		ErrCheckpointMissing, q.table.URI(), last.AppID, last.Version, folder(q.checkpoint.bucket))
 }
 
 // checkResumed refuses a table that does not hold what the checkpoint says
@@ -175,16 +167,16 @@ func (q *Query) bind(ctx context.Context, before binding, tableID string, topicI
 	return q.checkpoint.writeBinding(ctx, q.bound)
 }
 
-func (q *Query) chooseStart(ctx context.Context, partitions map[string][]int32) (api.PartitionOffsets, error) {
+func (q *Query) chooseStart(partitions map[string][]int32) (api.PartitionOffsets, error) {
 	where, err := parseStartingOffsets(q.options.StartingOffsets)
 	if err != nil {
 		return nil, err
 	}
-	earliest, err := q.source.offsets(ctx, partitions, confluent.EarliestOffsetSpec)
+	earliest, err := q.offsets(partitions, confluent.EarliestOffsetSpec)
 	if err != nil {
 		return nil, err
 	}
-	latest, err := q.source.offsets(ctx, partitions, confluent.LatestOffsetSpec)
+	latest, err := q.offsets(partitions, confluent.LatestOffsetSpec)
 	if err != nil {
 		return nil, err
 	}

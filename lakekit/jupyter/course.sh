@@ -53,6 +53,8 @@ cp -R notebooks/images out/
 timed "Services" lakekit up
 timed "Lessons" .venv/bin/python "$here/run.py" --out out notebooks/0[0-4]_*.ipynb
 lakekit status --json >out/status.json || true
+lakekit traffic list --json >out/traffic.json || true
+lakekit table history --json >out/history.json || true
 
 verify() {
 	if lakekit verify --wait --json >out/verify.json; then return 0; fi

@@ -1,6 +1,7 @@
 """Prints what a run of the course came to: summary.py FOLDER reads what
 course.sh and run.py left there."""
 
+import datetime
 import json
 import os
 import statistics
@@ -23,6 +24,8 @@ def main(folder):
     if cells:
         row("Cells", f"{len(cells)}, median {statistics.median(cells):.2f} s")
 
+    for label, rate in rates(read(folder, "traffic.json") or [], read(folder, "history.json") or []):
+        row(label, f"{rate:,.0f} records/s")
     for label, key in (("Records produced", "produced"), ("Rows in the table", "rows"),
                        ("Dead letters", "dead_letters"), ("Table version", "version")):
         if key in verdict:
@@ -36,6 +39,32 @@ def main(folder):
             row("Memory of " + service["service"], f"{service['resident_bytes'] / 2**20:,.0f} MiB")
     row("Pages", os.path.join(folder, "*.html"))
     row("Notebooks", os.path.join(folder, "*.ipynb"))
+
+
+def rates(runs, history):
+    """The pace of the largest run as fast as it goes, of the longest run at a
+    given rate, and of the largest batch, from the commit before to its own."""
+    def pace(run):
+        return run["progress"]["acknowledged"] / run["progress"]["elapsedSeconds"]
+
+    ended = [run for run in runs if run["progress"]["elapsedSeconds"] > 0 and not run.get("interrupted")]
+    fast = [run for run in ended if run["request"]["rate"] == 0]
+    if fast:
+        yield "Backlog produced", pace(max(fast, key=lambda run: run["progress"]["acknowledged"]))
+    batches = [(int(later["operationMetrics"]["numOutputRows"]), moment(later) - moment(earlier))
+               for later, earlier in zip(history, history[1:]) if later["operation"] == "STREAMING UPDATE"]
+    if batches:
+        rows, seconds = max(batches)
+        yield "Backlog streamed", rows / max(seconds, 0.001)
+    live = [run for run in ended if run["request"]["rate"] > 0]
+    if live:
+        yield "Live traffic", pace(max(live, key=lambda run: run["progress"]["elapsedSeconds"]))
+
+
+def moment(commit):
+    # Not fromisoformat: before Python 3.11 it wants three or six digits after the point.
+    whole, _, fraction = commit["timestamp"].rstrip("Z").partition(".")
+    return datetime.datetime.strptime(whole, "%Y-%m-%dT%H:%M:%S").timestamp() + float("0." + (fraction or "0"))
 
 
 def read(folder, name):

@@ -75,8 +75,9 @@ func (b *sandbox) installFunction(ctx context.Context, name string, installed ma
 // is moved on by the gap, as Spark does (java.time.ZonedDateTime.ofLocal).
 func (z zone) macros() map[string]string {
 	toLocal := fmt.Sprintf("timezone(%s, $x)", quote(z.duckdbName))
-	toInstant := fmt.Sprintf(`CASE WHEN timezone(%[1]s, timezone(%[1]s, $x) - INTERVAL 1 HOUR) = $x
-		THEN timezone(%[1]s, $x) - INTERVAL 1 HOUR ELSE timezone(%[1]s, $x) END`, quote(z.duckdbName))
+	// By the offset of the day before, unless only another one makes clocks show x.
+	before := fmt.Sprintf(`make_timestamptz(epoch_us($x) - epoch_us(timezone(%[1]s, timezone(%[1]s, $x) - INTERVAL 24 HOURS)) + epoch_us(timezone(%[1]s, $x) - INTERVAL 24 HOURS))`, quote(z.duckdbName))
+	toInstant := fmt.Sprintf("CASE WHEN timezone(%[1]s, %[2]s) <> $x AND timezone(%[1]s, timezone(%[1]s, $x)) = $x THEN timezone(%[1]s, $x) ELSE %[2]s END", quote(z.duckdbName), before)
 	if z.steady {
 		offset := z.offset.Microseconds()
 		fastLocal := fmt.Sprintf("make_timestamp(epoch_us($x) + %d)", offset)
@@ -96,7 +97,7 @@ func (z zone) macros() map[string]string {
 		"spark_local": fmt.Sprintf(`CREATE MACRO spark_local(x) AS CASE
 			WHEN typeof(x) = 'TIMESTAMP WITH TIME ZONE' THEN %s
 			WHEN typeof(x) IN ('TIMESTAMP', 'DATE') THEN CAST(x AS TIMESTAMP)
-			ELSE timezone(%s, CAST(x AS TIMESTAMPTZ)) END`, with(toLocal, "try_cast(x AS TIMESTAMPTZ)"), quote(z.duckdbName)),
+			ELSE timezone(%s, CAST(x AS TIMESTAMPTZ)) END`, with(toLocal, "CAST(x AS TIMESTAMPTZ)"), quote(z.duckdbName)),
 		"spark_instant": "CREATE MACRO spark_instant(x) AS " + with(toInstant, "x"),
 	}
 }

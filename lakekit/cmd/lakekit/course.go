@@ -135,6 +135,23 @@ func trafficCommand() *cobra.Command {
 	flags.Int64Var(&fromRow, "from-row", 0, "first row of the generator (default: after the last one produced)")
 	flags.StringVar(&options.CSV, "csv", "", "read this file (train.csv, .gz or .zip) instead of generating")
 	flags.StringVar(&options.Topic, "topic", "", "topic (default: the course's)")
+	c.AddCommand(trafficList())
+	return c
+}
+
+func trafficList() *cobra.Command {
+	var asJSON bool
+	c := &cobra.Command{
+		Use: "list", Short: "List the runs of traffic since the last reset", Example: "  lakekit traffic list", Args: cobra.NoArgs,
+		RunE: inWorkshop(func(cmd *cobra.Command, lab *lakekit.Workshop, _ []string) error {
+			runs, err := lab.TrafficRuns()
+			if err != nil {
+				return err
+			}
+			return print(cmd, runs, asJSON)
+		}),
+	}
+	jsonFlag(c, &asJSON)
 	return c
 }
 
@@ -189,17 +206,19 @@ func tableCreate() *cobra.Command {
 }
 
 func tableShow(name, short string, ask func(lab *lakekit.Workshop, table string) (any, error)) *cobra.Command {
-	return &cobra.Command{
+	var asJSON bool
+	c := &cobra.Command{
 		Use: name + " [NAME or oss://...]", Short: short, Example: "  lakekit table " + name + " taxi_record", Args: cobra.MaximumNArgs(1),
 		RunE: inWorkshop(func(cmd *cobra.Command, lab *lakekit.Workshop, args []string) error {
 			value, err := ask(lab, strings.Join(args, ""))
 			if err != nil {
 				return err
 			}
-			show(cmd, value)
-			return nil
+			return print(cmd, value, asJSON)
 		}),
 	}
+	jsonFlag(c, &asJSON)
+	return c
 }
 
 func streamCommand() *cobra.Command {
@@ -257,16 +276,12 @@ func streamStatus() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if asJSON {
-				return printJSON(cmd, value)
-			}
-			show(cmd, value)
-			return nil
+			return print(cmd, value, asJSON)
 		}),
 	}
 	c.Flags().StringVar(&name, "name", "", "name of the stream (default: the course's)")
 	c.Flags().BoolVar(&progress, "progress", false, "show the last batches")
-	c.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	jsonFlag(c, &asJSON)
 	return c
 }
 
@@ -321,18 +336,13 @@ func verifyCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if asJSON {
-				err = printJSON(cmd, verdict)
-			} else {
-				show(cmd, verdict)
+			if err := print(cmd, verdict, asJSON); err != nil || verdict.OK {
+				return err
 			}
-			if err == nil && !verdict.OK {
-				return errTold
-			}
-			return err
+			return errTold
 		}),
 	}
-	c.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	jsonFlag(c, &asJSON)
 	c.Flags().BoolVar(&wait, "wait", false, "wait until the stream has taken everything in the topic")
 	return c
 }

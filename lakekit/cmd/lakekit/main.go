@@ -7,6 +7,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -117,6 +118,21 @@ func inWorkshop(work func(cmd *cobra.Command, lab *lakekit.Workshop, args []stri
 // show prints a value as the notebooks' Show does.
 func show(cmd *cobra.Command, value any) {
 	fmt.Fprintln(cmd.OutOrStdout(), strings.TrimRight(lakekit.Text(value), "\n"))
+}
+
+// print shows a value as text, or as JSON for programs.
+func print(cmd *cobra.Command, value any, asJSON bool) error {
+	if !asJSON {
+		show(cmd, value)
+		return nil
+	}
+	encoder := json.NewEncoder(cmd.OutOrStdout())
+	encoder.SetIndent("", "  ")
+	return encoder.Encode(value)
+}
+
+func jsonFlag(c *cobra.Command, asJSON *bool) {
+	c.Flags().BoolVar(asJSON, "json", false, "print JSON")
 }
 
 // group is a command that only holds others.

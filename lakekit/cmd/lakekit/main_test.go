@@ -395,7 +395,7 @@ func TestUsage(t *testing.T) {
 		w.fails(statusUsage, "--help", strings.Fields(line)...)
 	}
 	for _, line := range []string{"", "up", "down", "reset", "status", "doctor", "broker", "oss", "server", "topic", "topic create", "topic list", "topic describe",
-		"topic browse", "traffic", "table", "table create", "table describe", "table history", "table files", "stream start", "stream status", "stream stop",
+		"topic browse", "traffic", "traffic list", "table", "table create", "table describe", "table history", "table files", "stream start", "stream status", "stream stop",
 		"dataset generate", "ls", "sql", "verify"} {
 		if out := w.does(append(strings.Fields(line), "--help")...); !strings.Contains(out, "Examples:\n  lakekit") {
 			t.Errorf("lakekit %s --help has no example:\n%s", line, out)

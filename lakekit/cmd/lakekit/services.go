@@ -3,7 +3,6 @@ package main
 import (
 	"bufio"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -88,7 +87,7 @@ func statusCommand() *cobra.Command {
 			}
 			list := lakekit.Services(services.Statuses(s))
 			if asJSON {
-				return printJSON(cmd, list)
+				return print(cmd, list, true)
 			}
 			show(cmd, list)
 			if !list.Healthy() {
@@ -99,7 +98,7 @@ func statusCommand() *cobra.Command {
 			return showActivity(cmd)
 		}),
 	}
-	c.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	jsonFlag(c, &asJSON)
 	return c
 }
 
@@ -126,12 +125,6 @@ func showActivity(cmd *cobra.Command) error {
 		show(cmd, runs)
 	}
 	return nil
-}
-
-func printJSON(cmd *cobra.Command, value any) error {
-	encoder := json.NewEncoder(cmd.OutOrStdout())
-	encoder.SetIndent("", "  ")
-	return encoder.Encode(value)
 }
 
 func doctorCommand() *cobra.Command {
