@@ -52,8 +52,8 @@ func check(name string, ok bool, detail, hint string) api.Check {
 	return c
 }
 
-func failedCheck(name string, err error) api.Check {
-	return api.Check{Name: name, Detail: err.Error(), Hint: "put this right first"}
+func failedCheck(name string, err error, hint string) api.Check {
+	return api.Check{Name: name, Detail: err.Error(), Hint: hint}
 }
 
 func (w *Workshop) checkServices() api.Check {
@@ -67,11 +67,12 @@ func (w *Workshop) checkServices() api.Check {
 
 func (w *Workshop) checkCharts() api.Check {
 	const name = "charts can be drawn"
+	const hint = "run `make setup` again; the server's log may tell more"
 	picture, err := w.Chart(exampleChart())
 	if err != nil {
-		return failedCheck(name, err)
+		return failedCheck(name, err, hint)
 	}
-	return check(name, strings.Contains(picture.HTML, "svg"), "as static pictures and live", "run `make setup` again")
+	return check(name, strings.Contains(picture.HTML, "svg"), "as static pictures and live", hint)
 }
 
 func (w *Workshop) checkSample() api.Check {
@@ -86,7 +87,7 @@ func (w *Workshop) checkTopic() api.Check {
 	name := "topic " + w.settings.Topic + " has 3 partitions"
 	topic, err := w.Topic("")
 	if err != nil {
-		return failedCheck(name, err)
+		return failedCheck(name, err, "run the cell of lesson 02 that creates the topic")
 	}
 	return check(name, len(topic.Partitions) == 3, fmt.Sprintf("it has %d", len(topic.Partitions)),
 		"`make reset` deletes it, then run lesson 02 from its top")
@@ -94,9 +95,10 @@ func (w *Workshop) checkTopic() api.Check {
 
 func (w *Workshop) checkMessages() api.Check {
 	const name = "records have arrived in every partition"
+	const hint = "run the cells of lesson 02 that produce traffic"
 	topic, err := w.Topic("")
 	if err != nil {
-		return failedCheck(name, err)
+		return failedCheck(name, err, hint)
 	}
 	empty := 0
 	for _, p := range topic.Partitions {
@@ -104,15 +106,14 @@ func (w *Workshop) checkMessages() api.Check {
 			empty++
 		}
 	}
-	return check(name, empty == 0, fmt.Sprintf("%s messages, %d empty partitions", count(topic.Records()), empty),
-		"run the cells of lesson 02 that produce traffic")
+	return check(name, empty == 0, fmt.Sprintf("%s messages, %d empty partitions", count(topic.Records()), empty), hint)
 }
 
 func (w *Workshop) checkTable() api.Check {
 	const name = "the table exists, with optimized writes and auto compaction"
 	table, err := w.DescribeTable("")
 	if err != nil {
-		return failedCheck(name, err)
+		return failedCheck(name, err, "run the cell of lesson 03 that creates the table")
 	}
 	p := table.Properties
 	return check(name, p["delta.autoOptimize.optimizeWrite"] == "true" && p["delta.autoOptimize.autoCompact"] == "true",
@@ -121,56 +122,58 @@ func (w *Workshop) checkTable() api.Check {
 
 func (w *Workshop) checkStream() api.Check {
 	const name = "the stream runs"
+	const hint = "run the cell of lesson 03 that starts the stream"
 	status, err := w.Stream("").Status()
 	if err != nil {
-		return failedCheck(name, err)
+		return failedCheck(name, err, hint)
 	}
-	return check(name, status.IsActive, streamState(status)+" "+status.Error, "run the cell of lesson 03 that starts the stream")
+	return check(name, status.IsActive, streamState(status)+" "+status.Error, hint)
 }
 
 func (w *Workshop) checkRows() api.Check {
 	const name = "records of the topic are rows of the table"
+	const hint = "lesson 02 produces records and lesson 03 streams them into the table: run both"
 	table, err := w.DescribeTable("")
 	if err != nil {
-		return failedCheck(name, err)
+		return failedCheck(name, err, hint)
 	}
-	return check(name, table.NumRecords > 0, count(table.NumRecords)+" rows",
-		"lesson 02 produces records and lesson 03 streams them into the table: run both")
+	return check(name, table.NumRecords > 0, count(table.NumRecords)+" rows", hint)
 }
 
 func (w *Workshop) checkCheckpoint() api.Check {
 	const name = "the checkpoint holds the stream's place"
+	const hint = "run the cell of lesson 03 that starts the stream and wait for its first batch"
 	list, err := w.List(w.settings.Checkpoint)
 	if err != nil {
-		return failedCheck(name, err)
+		return failedCheck(name, err, hint)
 	}
 	found := map[string]bool{}
 	for _, o := range list {
 		found[strings.TrimSuffix(o.Name, "/")] = true
 	}
-	return check(name, found["metadata"] && found["offsets"] && found["commits"], fmt.Sprintf("%d entries at %s", len(list), w.settings.Checkpoint),
-		"run the cell of lesson 03 that starts the stream and wait for its first batch")
+	return check(name, found["metadata"] && found["offsets"] && found["commits"], fmt.Sprintf("%d entries at %s", len(list), w.settings.Checkpoint), hint)
 }
 
 func (w *Workshop) checkCompaction() api.Check {
 	const name = "small files were merged"
+	const hint = "run the cells of lesson 03 on small files and compaction"
 	history, err := w.History("", 0)
 	if err != nil {
-		return failedCheck(name, err)
+		return failedCheck(name, err, hint)
 	}
 	for _, h := range history {
 		if h.Operation == "OPTIMIZE" {
 			return check(name, true, fmt.Sprintf("%s files became %s in version %d", h.OperationMetrics["numRemovedFiles"], h.OperationMetrics["numAddedFiles"], h.Version), "")
 		}
 	}
-	return check(name, false, fmt.Sprintf("none of %d versions is an OPTIMIZE", len(history)), "run the cells of lesson 03 on small files and compaction")
+	return check(name, false, fmt.Sprintf("none of %d versions is an OPTIMIZE", len(history)), hint)
 }
 
 func (w *Workshop) checkVerdict() api.Check {
 	const name = "every record arrived exactly once"
 	verdict, err := w.Verify()
 	if err != nil {
-		return failedCheck(name, err)
+		return failedCheck(name, err, "run the cell of lesson 04 before this one, which stops the traffic and compares")
 	}
 	detail := fmt.Sprintf("%s produced, %s rows, %s refused; %d comparisons", count(verdict.Produced), count(verdict.Rows), count(verdict.DeadLetters), len(verdict.Checks))
 	for _, c := range verdict.Checks {

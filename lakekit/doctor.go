@@ -15,7 +15,13 @@ import (
 // Doctor tries every part of the workshop, from the folder it lives in to a
 // drawn chart, and says what to do about what fails.
 func Doctor(s *settings.Settings) Checks {
-	checks := Checks{checkProgram(s), checkFolder(s), checkSpace(s)}
+	checks := Checks{checkProgram(s), checkFolder(s), checkSpace("the disk", s.State)}
+	if folder := filepath.Join(s.State, "kafka"); otherDisk(s.State, folder) {
+		checks = append(checks, checkSpace("the disk of the broker", folder))
+	}
+	if otherDisk(s.State, s.OSS.LocalDir) {
+		checks = append(checks, checkSpace("the disk of the object store", s.OSS.LocalDir))
+	}
 	healthy := true
 	for _, status := range services.Statuses(s) {
 		detail := strings.TrimSpace(status.State + " " + status.Address + " " + status.Problem)
@@ -28,9 +34,9 @@ func Doctor(s *settings.Settings) Checks {
 	}
 	lab, err := Connect()
 	if err != nil {
-		return append(checks, failedCheck("the workshop can be connected to", err))
+		return append(checks, failedCheck("the workshop can be connected to", err, "`lakekit down`, then `lakekit up`"))
 	}
-	return append(checks, lab.checkKafka(), lab.checkStore(), lab.checkSQL(), lab.checkCharts())
+	return append(checks, lab.checkKafka(), lab.checkStore(), lab.checkSQL(), lab.checkCharts(), lab.checkStreams())
 }
 
 // Doctor tries every part of the workshop.
@@ -40,7 +46,7 @@ func checkProgram(s *settings.Settings) api.Check {
 	const name = "the lakekit program is built"
 	program, err := services.Program(s)
 	if err != nil {
-		return failedCheck(name, err)
+		return failedCheck(name, err, "run `make setup`")
 	}
 	return check(name, true, program, "")
 }
@@ -63,32 +69,38 @@ func checkFolder(s *settings.Settings) api.Check {
 // enoughSpace is what two runs of the course take.
 const enoughSpace = 2 << 30
 
-func checkSpace(s *settings.Settings) api.Check {
-	const name = "there is room on the disk"
+func checkSpace(what, folder string) api.Check {
+	name := "there is room on " + what
+	hint := fmt.Sprintf("the course wants %s: delete something, or set LAKEKIT_STATE to a folder on another disk", size(enoughSpace))
 	var fs syscall.Statfs_t
-	if err := syscall.Statfs(filepath.Dir(s.State), &fs); err != nil {
-		return failedCheck(name, err)
+	if err := syscall.Statfs(folder, &fs); err != nil {
+		return failedCheck(name, fmt.Errorf("%s: %w", folder, err), hint)
 	}
 	free := int64(fs.Bavail) * int64(fs.Bsize)
-	return check(name, free >= enoughSpace, size(free)+" free",
-		fmt.Sprintf("the course wants %s: delete something, or set LAKEKIT_STATE to a folder on another disk", size(enoughSpace)))
+	return check(name, free >= enoughSpace, size(free)+" free in "+folder, hint)
+}
+
+// otherDisk reports whether a folder that is there lies on another file system.
+func otherDisk(state, folder string) bool {
+	var a, b syscall.Stat_t
+	return syscall.Stat(state, &a) == nil && syscall.Stat(folder, &b) == nil && a.Dev != b.Dev
 }
 
 func (w *Workshop) checkKafka() api.Check {
 	const name = "Kafka describes its cluster"
 	cluster, err := w.Cluster()
+	hint := "the broker's log is " + settings.LogFile(w.settings.State, settings.Broker)
 	if err != nil {
-		return failedCheck(name, err)
+		return failedCheck(name, err, hint)
 	}
-	return check(name, len(cluster.Brokers) > 0, fmt.Sprintf("%d broker at %s", len(cluster.Brokers), w.settings.Kafka["bootstrap.servers"]),
-		"the broker's log is "+settings.LogFile(w.settings.State, settings.Broker))
+	return check(name, len(cluster.Brokers) > 0, fmt.Sprintf("%d broker at %s", len(cluster.Brokers), w.settings.Kafka["bootstrap.servers"]), hint)
 }
 
 func (w *Workshop) checkStore() api.Check {
 	const name = "the object store lets one of two writers win"
 	var proof api.Check
 	if err := w.get("/api/doctor/store", nil, &proof); err != nil {
-		return failedCheck(name, err)
+		return failedCheck(name, err, "the object store's log is "+settings.LogFile(w.settings.State, settings.Store))
 	}
 	proof.Name = name
 	return proof
@@ -97,8 +109,24 @@ func (w *Workshop) checkStore() api.Check {
 func (w *Workshop) checkSQL() api.Check {
 	const name = "SQL answers"
 	result, err := w.SQL("select 6 * 7 as answer")
+	hint := "the server's log is " + settings.LogFile(w.settings.State, settings.Workshop)
 	if err != nil {
-		return failedCheck(name, err)
+		return failedCheck(name, err, hint)
 	}
-	return check(name, len(result.Rows) == 1, "6 * 7 = "+strings.Join(result.Strings("answer"), ""), "the server's log is "+settings.LogFile(w.settings.State, settings.Workshop))
+	return check(name, len(result.Rows) == 1, "6 * 7 = "+strings.Join(result.Strings("answer"), ""), hint)
+}
+
+func (w *Workshop) checkStreams() api.Check {
+	const name = "no stream waits or has failed"
+	const hint = "read what it waits for or failed with; `lakekit stream status` tells more"
+	streams, err := w.Streams()
+	if err != nil {
+		return failedCheck(name, err, hint)
+	}
+	for _, s := range streams {
+		if s.Waiting || s.Error != "" {
+			return check(name, false, fmt.Sprintf("stream %s: %s %s", s.Name, s.Message, s.Error), hint)
+		}
+	}
+	return check(name, true, fmt.Sprintf("%d streams", len(streams)), "")
 }

@@ -2,7 +2,6 @@ package lakekit
 
 import (
 	"fmt"
-	"html"
 	"os"
 	"strings"
 
@@ -24,17 +23,20 @@ func Must[T any](value T, err error) T {
 // lakekit.Show(lab.SQL("select ...")): an error among them, or a failed check,
 // is shown and ends the cell with exit status 1.
 func Show(values ...any) {
+	// A call that failed returns no value worth showing beside its error.
+	for _, value := range values {
+		if err, ok := value.(error); ok {
+			fail(err)
+		}
+	}
 	failed := false
 	for _, value := range values {
-		switch value := value.(type) {
-		case nil:
-		case error:
-			fail(value)
-		default:
-			v := viewOf(value)
-			display(v)
-			failed = failed || v.failed
+		if value == nil {
+			continue
 		}
+		v := viewOf(value)
+		display(v)
+		failed = failed || v.failed
 	}
 	if failed {
 		end()
@@ -57,15 +59,10 @@ func display(v view) {
 	gonbui.Sync()
 }
 
-// fail tells the error to the student and ends the cell.
+// fail tells the error to the student and ends the cell. Notebooks show what
+// comes on standard error in red and letter under letter, as the mark below a
+// mistake in a statement needs it.
 func fail(err error) {
-	if gonbui.IsNotebook {
-		display(view{
-			html: `<div style="border-left:4px solid #d1495b;padding:.5em .8em;white-space:pre-wrap;font-family:monospace">` +
-				html.EscapeString(err.Error()) + `</div>`,
-			text: err.Error(),
-		})
-	}
 	fmt.Fprintln(os.Stderr, "error:", err)
 	end()
 }

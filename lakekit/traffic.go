@@ -3,6 +3,7 @@ package lakekit
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"time"
 
 	"taxilake/lakekit/api"
@@ -73,15 +74,22 @@ func (w *Workshop) StopTraffic() (TrafficRuns, error) {
 
 // Progress asks how far the run is.
 func (t *Traffic) Progress() (api.TrafficProgress, error) {
-	err := t.workshop.get(fmt.Sprintf("/api/traffic/%d", t.run.ID), nil, &t.run)
-	return t.run.Progress, err
+	return t.refresh(http.MethodGet, "")
 }
 
 // Stop ends the run and waits until every record that it has sent is accounted
 // for.
 func (t *Traffic) Stop() (api.TrafficProgress, error) {
-	err := t.workshop.post(fmt.Sprintf("/api/traffic/%d/stop", t.run.ID), struct{}{}, &t.run)
-	return t.run.Progress, err
+	return t.refresh(http.MethodPost, "/stop")
+}
+
+func (t *Traffic) refresh(method, action string) (api.TrafficProgress, error) {
+	var run api.TrafficRun
+	if err := t.workshop.call(method, fmt.Sprintf("/api/traffic/%d%s", t.run.ID, action), nil, &run); err != nil {
+		return t.run.Progress, err
+	}
+	t.run = run
+	return run.Progress, nil
 }
 
 // Wait shows the run's progress until it ends. An interrupted or failed run is

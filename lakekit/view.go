@@ -220,8 +220,16 @@ func trafficGrid(p api.TrafficProgress) *api.Result {
 	}
 	return gridOf("sent#|acknowledged#|failed#|seconds|records/s#|MB|latency p50 ms|p99 ms", []any{
 		p.Sent, p.Acknowledged, p.Failed, fmt.Sprintf("%.1f", p.ElapsedSeconds), int64(rate), fmt.Sprintf("%.1f", float64(p.Bytes)/1e6),
-		fmt.Sprintf("%.1f", p.LatencyP50Ms), fmt.Sprintf("%.1f", p.LatencyP99Ms),
+		latency(p.LatencyP50Ms), latency(p.LatencyP99Ms),
 	})
+}
+
+// latency leaves out what was too little to measure.
+func latency(ms float64) string {
+	if ms == 0 {
+		return "–"
+	}
+	return fmt.Sprintf("%.1f", ms)
 }
 
 func runsGrid(list TrafficRuns) *api.Result {

@@ -119,6 +119,8 @@ func TestShowAndMustEndTheCellOnFailure(t *testing.T) {
 	}{
 		{"Show of a call that works", func() { Show(working()) }, false, "a value"},
 		{"Show of a call that fails", func() { Show(failing()) }, true, "error: it went wrong"},
+		{"Show of a SQL statement that fails", func() { Show((*api.Result)(nil), wrong) }, true, "error: it went wrong"},
+		{"Show of a call without a result", func() { Show(error(nil)) }, false, ""},
 		{"Show of checks that hold", func() { Show(Checks{{Name: "all is well", OK: true}}) }, false, "✓ all is well"},
 		{"Show of a failed check", func() { Show(Checks{{Name: "rows", Hint: "run lesson 3"}}) }, true, "hint: run lesson 3"},
 		{"Show of a verdict that does not hold", func() { Show(Verdict{Checks: []api.Check{{Name: "rows"}}}) }, true, "✗ rows"},

@@ -35,6 +35,10 @@ func Connect() (*Workshop, error) {
 	if err := w.get("/health", nil, &health); err != nil && !w.Services().anyRunning() {
 		return nil, err
 	}
+	if health.Topic != "" && (health.Topic != s.Topic || health.Table != s.Table) {
+		return nil, fmt.Errorf("the workshop server was started for topic %s and table %s, and the settings now say %s and %s: `lakekit down`, then `lakekit up`",
+			health.Topic, health.Table, s.Topic, s.Table)
+	}
 	return w, nil
 }
 

@@ -18,7 +18,7 @@ finish() {
 	trap '' INT TERM HUP
 	trap - EXIT
 	if [ "${KEEP-}" = 1 ]; then
-		printf '\nThe services stay up. To end them: LAKEKIT_STATE=%s .bin/lakekit down\n' "$LAKEKIT_STATE"
+		printf '\nThe services stay up. To end them: LAKEKIT_STATE="%s" .bin/lakekit down\n' "$LAKEKIT_STATE"
 		lakekit status || true
 	else
 		lakekit down || true

@@ -65,6 +65,10 @@ func Claim(state string, role settings.Role) (*Claimed, error) {
 		}
 		time.Sleep(claimPause)
 	}
+	if err := errors.Join(lock.Truncate(0), write(lock, strconv.Itoa(os.Getpid()))); err != nil {
+		lock.Close()
+		return nil, fmt.Errorf("starting the %s: %w", role, err)
+	}
 	c := &Claimed{state: state, role: role, lock: lock, lastPort: lastPort(state, role)}
 	// What an earlier process wrote of itself must not be taken for this one's.
 	if err := os.Remove(settings.RunFile(state, role, "json")); err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -72,6 +76,25 @@ func Claim(state string, role settings.Role) (*Claimed, error) {
 		return nil, fmt.Errorf("starting the %s: %w", role, err)
 	}
 	return c, nil
+}
+
+func write(f *os.File, text string) error {
+	_, err := f.WriteAt([]byte(text), 0)
+	return err
+}
+
+// holder is the process that holds the claim, if one is alive: it has written
+// its id into the file that it keeps locked.
+func holder(state string, role settings.Role) (pid int, err error) {
+	path := settings.RunFile(state, role, "lock")
+	text, err := os.ReadFile(path)
+	if err == nil {
+		pid, err = strconv.Atoi(string(text))
+	}
+	if err != nil {
+		return 0, fmt.Errorf("finding the process of the %s: %w", role, err)
+	}
+	return pid, nil
 }
 
 func lastPort(state string, role settings.Role) int {

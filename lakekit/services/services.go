@@ -221,15 +221,14 @@ func Kill(s *settings.Settings, role settings.Role) error {
 	return awaitEnd(ctx, s, role)
 }
 
-// signal reaches only a process that holds the claim: its id was written by
-// itself, and it is alive.
+// signal reaches only a process that is alive and holds the claim.
 func signal(s *settings.Settings, role settings.Role, sig syscall.Signal) error {
-	process, err := settings.ReadProcess(s.State, role)
+	pid, err := holder(s.State, role)
 	if err != nil {
-		return fmt.Errorf("stopping the %s: %w", role, err)
+		return err
 	}
-	if err := syscall.Kill(process.PID, sig); err != nil && !errors.Is(err, syscall.ESRCH) {
-		return fmt.Errorf("stopping the %s, process %d: %w", role, process.PID, err)
+	if err := syscall.Kill(pid, sig); err != nil && !errors.Is(err, syscall.ESRCH) {
+		return fmt.Errorf("stopping the %s, process %d: %w", role, pid, err)
 	}
 	return nil
 }

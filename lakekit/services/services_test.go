@@ -222,6 +222,25 @@ func TestStaleStateNamesNobodysProcess(t *testing.T) {
 	}
 }
 
+func TestDamagedAddressDoesNotLockAnybodyOut(t *testing.T) {
+	s := newSettings(t)
+	if err := services.Up(t.Context(), s, func(string) {}); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(settings.RunFile(s.State, settings.Broker, "json"), []byte("{"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := services.Down(t.Context(), s, func(string) {}); err != nil {
+		t.Fatal(err)
+	}
+	if err := services.Up(t.Context(), s, func(string) {}); err != nil {
+		t.Fatal(err)
+	}
+	if got := states(s); got != allRunning {
+		t.Error(got)
+	}
+}
+
 func TestClaimIsExclusive(t *testing.T) {
 	state := t.TempDir()
 	claim, err := services.Claim(state, settings.Store)

@@ -8,7 +8,9 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
+	"time"
 )
 
 // Embedded is the profile whose services are started by `lakekit up` on this
@@ -101,8 +103,11 @@ func Load() (*Settings, error) {
 		Workspace: env.get("LAKEKIT_WORKSPACE", ""),
 		TimeZone:  env.get("LAKEKIT_TIMEZONE", "UTC"),
 	}
-	if s.State, err = filepath.Abs(s.State); err != nil {
-		return nil, fmt.Errorf("finding the state folder: %w", err)
+	if !filepath.IsAbs(s.State) { // the same folder from wherever it is asked for
+		s.State = filepath.Join(home, s.State)
+	}
+	if _, err := time.LoadLocation(s.TimeZone); err != nil {
+		return nil, fmt.Errorf("LAKEKIT_TIMEZONE=%q is not a time zone; use a name such as UTC or America/New_York", s.TimeZone)
 	}
 	if s.Profile != Embedded {
 		return nil, fmt.Errorf("LAKEKIT_PROFILE=%q is not a profile of this kit; it has: %s", s.Profile, Embedded)
@@ -142,19 +147,16 @@ func (s *Settings) readEmbedded() error {
 	s.OSS.Region = "local"
 	secrets, err := readSecrets(s.State)
 	if err != nil {
-		return err
+		return fmt.Errorf("%w: delete that file, run `lakekit down` and `lakekit up`; the data stays", err)
 	}
 	s.OSS.AccessKeyID, s.OSS.Secret, s.Server.Token = secrets.AccessKeyID, Secret(secrets.AccessKeySecret), Secret(secrets.Token)
 	addresses := map[Role]string{}
 	for _, role := range Roles {
-		process, err := ReadProcess(s.State, role)
-		if errors.Is(err, fs.ErrNotExist) {
-			continue
+		// What a crash has damaged is as good as absent: whether a service
+		// lives, only its lock tells.
+		if process, err := ReadProcess(s.State, role); err == nil {
+			addresses[role] = process.Address
 		}
-		if err != nil {
-			return err
-		}
-		addresses[role] = process.Address
 	}
 	s.Kafka = map[string]string{"bootstrap.servers": addresses[Broker]}
 	if a := addresses[Store]; a != "" {
@@ -170,6 +172,9 @@ func (s *Settings) readEmbedded() error {
 // notebook, a script and a shell anywhere inside it mean the same workshop.
 func findHome() (string, error) {
 	if home := os.Getenv("LAKEKIT_HOME"); home != "" {
+		if !isHome(home) {
+			return "", fmt.Errorf("LAKEKIT_HOME=%s is not the taxilake repository: its go.mod is not there", home)
+		}
 		return filepath.Abs(home)
 	}
 	start, err := os.Getwd()
@@ -177,8 +182,7 @@ func findHome() (string, error) {
 		return "", fmt.Errorf("finding the repository: %w", err)
 	}
 	for dir := start; ; dir = filepath.Dir(dir) {
-		mod, err := os.ReadFile(filepath.Join(dir, "go.mod"))
-		if err == nil && strings.HasPrefix(string(mod), "module taxilake\n") {
+		if isHome(dir) {
 			return dir, nil
 		}
 		if dir == filepath.Dir(dir) {
@@ -186,6 +190,14 @@ func findHome() (string, error) {
 		}
 	}
 }
+
+func isHome(dir string) bool {
+	mod, err := os.ReadFile(filepath.Join(dir, "go.mod"))
+	return err == nil && strings.HasPrefix(string(mod), "module taxilake\n")
+}
+
+// names are the settings that there are.
+var names = []string{"LAKEKIT_HOME", "LAKEKIT_STATE", "LAKEKIT_PROFILE", "LAKEKIT_WORKSPACE", "LAKEKIT_TIMEZONE"}
 
 type environment map[string]string
 
@@ -200,8 +212,9 @@ func (e environment) get(name, otherwise string) string {
 	return otherwise
 }
 
-// readEnvironment reads NAME=value lines as docker compose does: # comments,
-// an optional export, optional quotes around the value.
+// readEnvironment reads NAME=value lines as docker compose does: # comments, also
+// after a value, an optional export, optional quotes around the value. Variables
+// and ~ are not expanded, and refused rather than taken for names of folders.
 func readEnvironment(path string) (environment, error) {
 	f, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -212,24 +225,43 @@ func readEnvironment(path string) (environment, error) {
 	}
 	defer f.Close()
 	env := environment{}
-	lines := bufio.NewScanner(f)
+	text := bufio.NewReader(f)
+	if mark, err := text.Peek(3); err == nil && string(mark) == "\ufeff" {
+		text.Discard(len(mark))
+	}
+	lines := bufio.NewScanner(text)
 	for n := 1; lines.Scan(); n++ {
 		line := strings.TrimSpace(strings.TrimPrefix(strings.TrimSpace(lines.Text()), "export "))
 		if line == "" || line[0] == '#' {
 			continue
 		}
 		name, value, found := strings.Cut(line, "=")
-		if !found {
+		name = strings.TrimSpace(name)
+		switch {
+		case !found || name == "":
 			return nil, fmt.Errorf("reading settings: %s line %d: want NAME=value", path, n)
+		case strings.HasPrefix(name, "LAKEKIT_") && !slices.Contains(names, name):
+			return nil, fmt.Errorf("reading settings: %s line %d: there is no setting %s; there are %s", path, n, name, strings.Join(names, ", "))
 		}
-		env[strings.TrimSpace(name)] = unquote(strings.TrimSpace(value))
+		value = plain(strings.TrimSpace(value))
+		if strings.HasPrefix(value, "~") || strings.Contains(value, "$") {
+			return nil, fmt.Errorf("reading settings: %s line %d: ~ and $ are not expanded here: write the value of %s in full", path, n, name)
+		}
+		env[name] = value
 	}
-	return env, lines.Err()
+	if err := lines.Err(); err != nil {
+		return nil, fmt.Errorf("reading settings: %s: %w", path, err)
+	}
+	return env, nil
 }
 
-func unquote(value string) string {
+// plain takes the quotes off a value, or the comment behind one without quotes.
+func plain(value string) string {
 	if len(value) >= 2 && (value[0] == '"' || value[0] == '\'') && value[len(value)-1] == value[0] {
 		return value[1 : len(value)-1]
+	}
+	if comment := strings.Index(value, " #"); comment >= 0 {
+		return strings.TrimSpace(value[:comment])
 	}
 	return value
 }

@@ -75,6 +75,14 @@ func TestNames(t *testing.T) {
 		{name: "workspace", env: "# a class\nexport LAKEKIT_WORKSPACE=\"alice\"\n", topic: "alice.nyc_taxi_data", table: "oss://lake/alice/delta/taxi_record",
 			checkpoint: "oss://lake/alice/checkpoints/taxi_record", deadLetter: "oss://lake/alice/delta/taxi_record_dead_letters"},
 		{name: "workspace that leaves its folder", env: "LAKEKIT_WORKSPACE=../bob", wantError: `LAKEKIT_WORKSPACE="../bob" cannot be used`},
+		{name: "comment behind a value", env: "\ufeffLAKEKIT_WORKSPACE=alice # of the class\n", topic: "alice.nyc_taxi_data", table: "oss://lake/alice/delta/taxi_record",
+			checkpoint: "oss://lake/alice/checkpoints/taxi_record", deadLetter: "oss://lake/alice/delta/taxi_record_dead_letters"},
+		{name: "misspelt setting", env: "\nLAKEKIT_STAET=/x\n", wantError: ".env line 2: there is no setting LAKEKIT_STAET; there are LAKEKIT_HOME"},
+		{name: "no name", env: "=x\n", wantError: ".env line 1: want NAME=value"},
+		{name: "home folder", env: "LAKEKIT_STATE=~/x\n", wantError: "write the value of LAKEKIT_STATE in full"},
+		{name: "variable", env: "LAKEKIT_STATE=$HOME/x\n", wantError: "write the value of LAKEKIT_STATE in full"},
+		{name: "endless line", env: "X=" + strings.Repeat("x", 100_000), wantError: ".env: "},
+		{name: "unknown time zone", env: "LAKEKIT_TIMEZONE=Mars/Foo", wantError: `LAKEKIT_TIMEZONE="Mars/Foo" is not a time zone`},
 		{name: "unknown profile", env: "LAKEKIT_PROFILE=moon", wantError: `LAKEKIT_PROFILE="moon" is not a profile`},
 		{name: "line without a value", env: "LAKEKIT_PROFILE\n", wantError: ".env line 1: want NAME=value"},
 	} {
@@ -168,11 +176,37 @@ func TestSecretsAreMadeOnceAndShownNowhere(t *testing.T) {
 	}
 }
 
-func TestDamagedStateIsNamed(t *testing.T) {
+func TestRelativeStateFolderIsBelowTheRepository(t *testing.T) {
+	home := repository(t, "LAKEKIT_STATE=elsewhere\n")
+	t.Chdir(filepath.Join(home))
+	t.Setenv("LAKEKIT_HOME", home)
+	t.Chdir(t.TempDir())
+	s, err := settings.Load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := filepath.Join(home, "elsewhere"); s.State != want {
+		t.Errorf("state folder %s, want %s", s.State, want)
+	}
+}
+
+func TestHomeThatIsNotTheRepository(t *testing.T) {
+	repository(t, "")
+	t.Setenv("LAKEKIT_HOME", t.TempDir())
+	if _, err := settings.Load(); err == nil || !strings.Contains(err.Error(), "is not the taxilake repository") {
+		t.Errorf("error %v", err)
+	}
+}
+
+func TestDamagedState(t *testing.T) {
 	home := repository(t, "")
 	t.Chdir(home)
 	write(t, filepath.Join(home, ".lakekit", "run", "broker.json"), "{")
-	if _, err := settings.Load(); err == nil || !strings.Contains(err.Error(), "broker.json is damaged") {
+	if _, err := settings.Load(); err != nil {
+		t.Errorf("a damaged address is not taken as absent: %v", err)
+	}
+	write(t, filepath.Join(home, ".lakekit", "secrets.json"), "")
+	if _, err := settings.Load(); err == nil || !strings.Contains(err.Error(), "secrets.json is damaged") || !strings.Contains(err.Error(), "delete that file") {
 		t.Errorf("error %v", err)
 	}
 }

@@ -97,7 +97,7 @@ func readJSON(path string, into any) error {
 		return fmt.Errorf("reading the state folder: %w", err)
 	}
 	if err := json.Unmarshal(data, into); err != nil {
-		return fmt.Errorf("reading the state folder: %s is damaged (%w): run `lakekit down`, delete that file, and run `lakekit up`", path, err)
+		return fmt.Errorf("reading the state folder: %s is damaged (%w)", path, err)
 	}
 	return nil
 }
@@ -121,7 +121,7 @@ func placeJSON(path string, v any, place func(from, to string) error) error {
 	}
 	defer os.Remove(temporary.Name())
 	_, err = temporary.Write(append(data, '\n'))
-	if err = errors.Join(err, temporary.Close()); err == nil {
+	if err = errors.Join(err, temporary.Sync(), temporary.Close()); err == nil {
 		err = place(temporary.Name(), path)
 	}
 	if err != nil {

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"math"
 	"path/filepath"
 	"strings"
 
@@ -23,6 +24,9 @@ func topicCreate() *cobra.Command {
 		Use: "create [NAME]", Short: "Create a topic; without a name, the course's", Args: cobra.MaximumNArgs(1),
 		Example: "  lakekit topic create\n  lakekit topic create experiments --partitions 6 --config retention.ms=3600000",
 		PreRunE: func(*cobra.Command, []string) (err error) {
+			if options.Partitions < 1 {
+				return usage("--partitions %d: a topic has at least one", options.Partitions)
+			}
 			options.Configs, err = pairs("--config", configs)
 			return err
 		},
@@ -135,8 +139,28 @@ func trafficCommand() *cobra.Command {
 	flags.Int64Var(&fromRow, "from-row", 0, "first row of the generator (default: after the last one produced)")
 	flags.StringVar(&options.CSV, "csv", "", "read this file (train.csv, .gz or .zip) instead of generating")
 	flags.StringVar(&options.Topic, "topic", "", "topic (default: the course's)")
-	c.AddCommand(trafficList())
+	c.PreRunE = func(*cobra.Command, []string) error {
+		if !(options.Rate >= 0) || math.IsInf(options.Rate, 0) || options.Records < 0 || fromRow < 0 {
+			return usage("--rate, --records and --from-row must be numbers from 0 on")
+		}
+		return nil
+	}
+	c.AddCommand(trafficList(), trafficStop())
 	return c
+}
+
+func trafficStop() *cobra.Command {
+	return &cobra.Command{
+		Use: "stop", Short: "Stop all runs of traffic", Example: "  lakekit traffic stop", Args: cobra.NoArgs,
+		RunE: inWorkshop(func(cmd *cobra.Command, lab *lakekit.Workshop, _ []string) error {
+			runs, err := lab.StopTraffic()
+			if err != nil {
+				return err
+			}
+			show(cmd, runs)
+			return nil
+		}),
+	}
 }
 
 func trafficList() *cobra.Command {

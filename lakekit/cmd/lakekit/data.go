@@ -58,10 +58,21 @@ func datasetGenerate() *cobra.Command {
 	return c
 }
 
-// intoFile writes to a file that appears whole or not at all.
+// intoFile writes to a file that appears whole or not at all; into a pipe or a
+// device as it comes.
 func intoFile(cmd *cobra.Command, path string, write func(io.Writer) error) error {
 	if path == "" {
 		return write(cmd.OutOrStdout())
+	}
+	if real, err := filepath.EvalSymlinks(path); err == nil {
+		path = real
+	}
+	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
+		f, err := os.OpenFile(path, os.O_WRONLY, 0)
+		if err != nil {
+			return fmt.Errorf("writing %s: %w", path, err)
+		}
+		return errors.Join(write(f), f.Close())
 	}
 	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*")
 	if err != nil {
@@ -116,12 +127,15 @@ func sqlCommand() *cobra.Command {
 		}),
 	}
 	c.Flags().StringVar(&format, "format", "table", "table, csv or json (one object a line)")
-	c.Flags().StringVar(&timeZone, "time-zone", "UTC", "session time zone")
+	c.Flags().StringVar(&timeZone, "time-zone", "", "session time zone (default: LAKEKIT_TIMEZONE, else UTC)")
 	c.Flags().StringArrayVar(&tables, "table", nil, "NAME=URI of a table: an oss:// address or a local folder (repeatable)")
 	return c
 }
 
 func runSQL(cmd *cobra.Command, statement, format, timeZone string, named map[string]string) error {
+	if s, err := settings.Load(); err == nil && timeZone == "" {
+		timeZone = s.TimeZone
+	}
 	scratch, err := os.MkdirTemp("", "lakekit-sql-")
 	if err != nil {
 		return err

@@ -391,11 +391,12 @@ func TestTakenPortsAreReplaced(t *testing.T) {
 func TestUsage(t *testing.T) {
 	w := newWorkshop(t)
 	for _, line := range []string{"bogus", "topic bogus", "topic", "sql", "sql a b", "traffic --rate fast", "up now", "dataset generate --format xml",
-		"sql x --format xml", "sql x --table y", "topic create --config x", "dataset generate --records -1"} {
+		"sql x --format xml", "sql x --table y", "topic create --config x", "dataset generate --records -1",
+		"topic create --partitions 0", "traffic --rate -1", "traffic --rate NaN", "traffic --records -1"} {
 		w.fails(statusUsage, "--help", strings.Fields(line)...)
 	}
 	for _, line := range []string{"", "up", "down", "reset", "status", "doctor", "broker", "oss", "server", "topic", "topic create", "topic list", "topic describe",
-		"topic browse", "traffic", "traffic list", "table", "table create", "table describe", "table history", "table files", "stream start", "stream status", "stream stop",
+		"topic browse", "traffic", "traffic list", "traffic stop", "table", "table create", "table describe", "table history", "table files", "stream start", "stream status", "stream stop",
 		"dataset generate", "ls", "sql", "verify"} {
 		if out := w.does(append(strings.Fields(line), "--help")...); !strings.Contains(out, "Examples:\n  lakekit") {
 			t.Errorf("lakekit %s --help has no example:\n%s", line, out)
@@ -425,6 +426,21 @@ func TestDatasetGenerate(t *testing.T) {
 		t.Errorf("%v in %s", err, first)
 	}
 	w.fails(statusFailed, "no/such/folder", "dataset", "generate", "--out", "/no/such/folder/taxi.csv")
+
+	if _, err := os.Stat("/dev/full"); err == nil {
+		w.fails(statusFailed, "no space left", "dataset", "generate", "--out", "/dev/full")
+	}
+	link := filepath.Join(t.TempDir(), "link.csv")
+	if err := os.Symlink(path, link); err != nil {
+		t.Fatal(err)
+	}
+	w.does("dataset", "generate", "--records", "3", "--out", link)
+	if info, err := os.Lstat(link); err != nil || info.Mode().IsRegular() {
+		t.Errorf("the link was replaced: %v", info.Mode())
+	}
+	if rewritten, err := os.ReadFile(path); err != nil || strings.Count(string(rewritten), "\n") != 4 {
+		t.Errorf("the link's target holds %d lines: %v", strings.Count(string(rewritten), "\n"), err)
+	}
 }
 
 func TestCSVTraffic(t *testing.T) {
