@@ -155,6 +155,59 @@ func TestText(t *testing.T) {
 	}
 }
 
+func TestTextOfAGridIsWhole(t *testing.T) {
+	path := "/" + strings.Repeat("folder/", 14) + "file"
+	r := &Result{
+		Columns: []Column{{"service", "string"}, {"message", "string"}, {"rows", "bigint"}},
+		Rows: [][]any{
+			{"broker", strings.Repeat("word ", 20) + "end", int64(7)},
+			{"store", path, nil},
+			{"server", strings.Repeat("東", 50), int64(1)},
+		},
+	}
+	want := strings.Join([]string{
+		" service │ message │ rows",
+		" broker │ " + strings.TrimSpace(strings.Repeat("word ", 15)) + " │ 7",
+		" │ " + strings.Repeat("word ", 5) + "end │",
+		" store │ /" + strings.Repeat("folder/", 10) + " │ NULL",
+		" │ " + strings.Repeat("folder/", 4) + "file │",
+		" server │ " + strings.Repeat("東", 38) + " │ 1",
+		" │ " + strings.Repeat("東", 12) + " │",
+		"",
+	}, "\n")
+	got := r.String()
+	if normal(got) != normal(want) {
+		t.Errorf("the table is\n%s\nwant\n%s", got, want)
+	}
+	for line := range strings.Lines(got) {
+		if at := textWidth(line[:max(0, strings.LastIndex(line, "│"))]); at > 1+7+1+1+1+maxLineWidth+1 {
+			t.Errorf("%q is %d cells wide before the last column", line, at)
+		}
+	}
+	if strings.Contains(r.HTML(), `"lakekit-table"`) {
+		t.Error("HTML cuts the cells")
+	}
+}
+
+func TestWrap(t *testing.T) {
+	for _, test := range []struct {
+		text string
+		want []string
+	}{
+		{"", []string{""}},
+		{"tenletters", []string{"tenletters"}},
+		{"tenletters more ", []string{"tenletters", "more"}},
+		{"elevenchars", []string{"elevenchar", "s"}},
+		{"see /a/b/c/d", []string{"see", "/a/b/c/d"}},
+		{"/aaaa/bbbb/cccc", []string{"/aaaa/", "bbbb/cccc"}},
+		{" 0123456789", []string{"", "0123456789"}},
+	} {
+		if got := wrap(test.text, 10); !reflect.DeepEqual(got, test.want) {
+			t.Errorf("%q is broken into %q, want %q", test.text, got, test.want)
+		}
+	}
+}
+
 // normal leaves alignment to the test of the column's width.
 func normal(s string) string {
 	var lines []string

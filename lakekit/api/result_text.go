@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"encoding/csv"
 	"encoding/hex"
 	"fmt"
@@ -13,10 +14,12 @@ import (
 	"unicode"
 )
 
-// maxCellWidth is how many terminal cells WriteText gives a value, maxHTMLRows
-// how many rows HTML shows; CSV and JSON hold everything.
+// maxCellWidth is how many terminal cells WriteText gives a value of a
+// statement, maxLineWidth those of a line in another grid, maxHTMLRows how many
+// rows HTML shows; CSV and JSON hold everything.
 const (
 	maxCellWidth = 60
+	maxLineWidth = 76
 	maxHTMLRows  = 1000
 )
 
@@ -27,21 +30,28 @@ func (r *Result) String() string {
 	return b.String()
 }
 
-// WriteText writes a table for a terminal: numbers to the right, long values
-// cut with an ellipsis, control characters escaped, the number of rows below.
+// WriteText writes a table for a terminal: numbers to the right, control
+// characters escaped. Long values of a statement are cut with an ellipsis, and
+// the number of rows stands below; a grid that no statement gave has them whole,
+// on several lines.
 func (r *Result) WriteText(w io.Writer) error {
 	widths := make([]int, len(r.Columns))
-	header := make([]string, len(r.Columns))
-	for j, c := range r.Columns {
-		header[j] = cut(visible(c.Name), maxCellWidth)
-		widths[j] = textWidth(header[j])
+	lines := func(column int, cell string) []string {
+		fitted := r.fit(visible(cell))
+		for _, line := range fitted {
+			widths[column] = max(widths[column], textWidth(line))
+		}
+		return fitted
 	}
-	cells := make([][]string, len(r.Rows))
+	header := make([][]string, len(r.Columns))
+	for j, c := range r.Columns {
+		header[j] = lines(j, c.Name)
+	}
+	rows := make([][][]string, len(r.Rows))
 	for i, row := range r.Rows {
-		cells[i] = make([]string, len(row))
+		rows[i] = make([][]string, len(row))
 		for j, cell := range row {
-			cells[i][j] = cut(visible(formatCell(cell, r.Columns[j].Type)), maxCellWidth)
-			widths[j] = max(widths[j], textWidth(cells[i][j]))
+			rows[i][j] = lines(j, formatCell(cell, r.Columns[j].Type))
 		}
 	}
 	var b strings.Builder
@@ -55,7 +65,7 @@ func (r *Result) WriteText(w io.Writer) error {
 		}
 		b.WriteByte('\n')
 	}
-	for _, row := range cells {
+	for _, row := range rows {
 		r.writeTextRow(&b, row, widths)
 	}
 	if r.ofStatement() {
@@ -65,21 +75,40 @@ func (r *Result) WriteText(w io.Writer) error {
 	return err
 }
 
-func (r *Result) writeTextRow(b *strings.Builder, cells []string, widths []int) {
-	var line strings.Builder
-	for j, cell := range cells {
-		if j > 0 {
-			line.WriteString("│")
-		}
-		padding := strings.Repeat(" ", widths[j]-textWidth(cell))
-		if isNumber(r.Columns[j].Type) {
-			line.WriteString(" " + padding + cell + " ")
-		} else {
-			line.WriteString(" " + cell + padding + " ")
-		}
+// fit returns the lines that show a cell.
+func (r *Result) fit(cell string) []string {
+	if r.ofStatement() {
+		return []string{cut(cell, maxCellWidth)}
 	}
-	b.WriteString(strings.TrimRight(line.String(), " "))
-	b.WriteByte('\n')
+	return wrap(cell, maxLineWidth)
+}
+
+// writeTextRow writes a row whose cells are lines, as high as the highest.
+func (r *Result) writeTextRow(b *strings.Builder, cells [][]string, widths []int) {
+	height := 0
+	for _, lines := range cells {
+		height = max(height, len(lines))
+	}
+	for n := range height {
+		var line strings.Builder
+		for j, lines := range cells {
+			if j > 0 {
+				line.WriteString("│")
+			}
+			text := ""
+			if n < len(lines) {
+				text = lines[n]
+			}
+			padding := strings.Repeat(" ", widths[j]-textWidth(text))
+			if isNumber(r.Columns[j].Type) {
+				line.WriteString(" " + padding + text + " ")
+			} else {
+				line.WriteString(" " + text + padding + " ")
+			}
+		}
+		b.WriteString(strings.TrimRight(line.String(), " "))
+		b.WriteByte('\n')
+	}
 }
 
 // WriteCSV writes RFC 4180 CSV with a header; NULL is an empty field.
@@ -114,6 +143,7 @@ const htmlStyle = `<style>
 .lakekit-result{overflow:auto;max-height:28em;max-width:100%}
 .lakekit-result table.lakekit-table{border-collapse:collapse;margin:0;font-size:.92em;font-variant-numeric:tabular-nums;color:inherit;border:none}
 .lakekit-result table.lakekit-table th,.lakekit-result table.lakekit-table td{padding:.25em .8em;text-align:left;white-space:nowrap;max-width:36em;overflow:hidden;text-overflow:ellipsis;border:none;border-bottom:1px solid rgba(128,128,128,.25);background:none;color:inherit}
+.lakekit-result table.lakekit-whole td{white-space:normal;overflow-wrap:anywhere}
 .lakekit-result table.lakekit-table th{position:sticky;top:0;font-weight:600;background:var(--jp-layout-color0,Canvas);border-bottom:2px solid rgba(128,128,128,.5)}
 .lakekit-result table.lakekit-table .n{text-align:right}
 .lakekit-result .null{opacity:.5;font-style:italic}
@@ -125,7 +155,11 @@ const htmlStyle = `<style>
 func (r *Result) HTML() string {
 	var b strings.Builder
 	b.WriteString(htmlStyle)
-	b.WriteString(`<div class="lakekit-result"><table class="lakekit-table"><thead><tr>`)
+	whole := ""
+	if !r.ofStatement() {
+		whole = " lakekit-whole"
+	}
+	fmt.Fprintf(&b, `<div class="lakekit-result"><table class="lakekit-table%s"><thead><tr>`, whole)
 	class := make([]string, len(r.Columns))
 	for j, c := range r.Columns {
 		if isNumber(c.Type) {
@@ -335,6 +369,37 @@ func cut(s string, width int) string {
 		}
 	}
 	return s
+}
+
+// wrap breaks s into lines of at most width terminal cells, between words where
+// it can, else behind a slash.
+func wrap(s string, width int) []string {
+	var lines []string
+	s = strings.TrimRight(s, " ")
+	for textWidth(s) > width {
+		end := lineEnd(s, width)
+		lines = append(lines, strings.TrimRight(s[:end], " "))
+		s = s[end:]
+	}
+	return append(lines, s)
+}
+
+// lineEnd is where the first line of s, which is wider than width, ends; a blank
+// at the end of a line takes no room.
+func lineEnd(s string, width int) int {
+	used, blank, slash := 0, 0, 0
+	for i, c := range s {
+		if c == ' ' {
+			blank = i + 1
+		}
+		if used += runeWidth(c); used > width {
+			return cmp.Or(blank, slash, i)
+		}
+		if c == '/' {
+			slash = i + 1
+		}
+	}
+	return len(s)
 }
 
 func textWidth(s string) int {

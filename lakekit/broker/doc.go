@@ -4,8 +4,9 @@
 //
 // The broker is kfake of the franz-go project, which is made for tests. This
 // package adds what keeping data needs: a lock on the folder, retention on
-// every topic, Kafka's own refusal of bad topic names and settings, and
-// idempotent producers that survive a kill of the broker.
+// every topic, Kafka's own refusal of bad topic names and settings, producers
+// that wait while the disk is full (KAFKA_STORAGE_ERROR), and idempotent ones
+// that survive a kill of the broker.
 //
 // Caveats: one broker, so one replica of everything. Writes are left to the
 // operating system's cache, as Kafka does by default: a killed process loses

@@ -137,6 +137,10 @@ func (c checkpoint) writeCommit(ctx context.Context, batch int64) error {
 	return c.add(ctx, commitsKey(batch), []byte(commitContent))
 }
 
+func (c checkpoint) writeQueryID(ctx context.Context, id string) error {
+	return c.add(ctx, metadataKey, []byte(`{"id":"`+id+`"}`))
+}
+
 // writeInitial records where the query began. The byte zero before the
 // version is Spark's, for its own version 2.1.0.
 func (c checkpoint) writeInitial(ctx context.Context, o api.PartitionOffsets) error {
@@ -156,8 +160,8 @@ func (c checkpoint) purge(ctx context.Context, batch int64) error {
 
 // checkpointState is what a checkpoint says of the query's progress.
 type checkpointState struct {
-	queryID string
-	isNew   bool // nothing was planned yet
+	queryID string // "" for a checkpoint that is not there yet
+	isNew   bool   // nothing was planned yet
 	// initial is where batch 0 begins; nil when that is not decided yet.
 	initial api.PartitionOffsets
 	// planned and committed are the last batch in offsets/ and commits/, -1
@@ -167,8 +171,8 @@ type checkpointState struct {
 	entry              offsetsEntry         // of the planned batch
 }
 
-// load reads the state, and gives a checkpoint that is not there yet its
-// query id.
+// load reads the state and writes nothing: whether the query may begin is not
+// known yet.
 func (c checkpoint) load(ctx context.Context) (s checkpointState, err error) {
 	if s.planned, err = c.latest(ctx, "offsets/"); err != nil {
 		return s, err
@@ -232,8 +236,7 @@ func (c checkpoint) queryID(ctx context.Context, started bool) (string, error) {
 		if started {
 			return "", fmt.Errorf("%w: %s is missing though batches were planned; bring it back, or reset checkpoint and table together", ErrCheckpointFormat, c.bucket.URI(metadataKey))
 		}
-		id := uuid.NewString()
-		return id, c.add(ctx, metadataKey, []byte(`{"id":"`+id+`"}`))
+		return "", nil
 	}
 	if err != nil {
 		return "", fmt.Errorf("read checkpoint: %w", err)

@@ -11,7 +11,7 @@ import (
 var (
 	// ErrOptions: the options contradict themselves or the table.
 	ErrOptions = errors.New("streaming query options")
-	// ErrTopicMissing: a topic of a new query does not exist.
+	// ErrTopicMissing: a topic of the query does not exist, or no longer.
 	ErrTopicMissing = errors.New("topic does not exist")
 	// ErrCheckpointMissing: the table was written by a stream whose checkpoint
 	// is not here; a new query would leave a gap or write rows twice.

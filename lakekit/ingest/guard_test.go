@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"strings"
@@ -130,6 +131,12 @@ func TestGuards(t *testing.T) {
 		{"a table used as its own dead letters",
 			func(w *world, o *Options) { o.DeadLetters = o.Table },
 			ErrOptions, []string{"dead letters"}},
+		{"a checkpoint in the folder of the table",
+			func(w *world, o *Options) { o.Checkpoint = oss.Prefix(w.store, tablePrefix+"/checkpoint") },
+			ErrOptions, []string{"a folder of its own"}},
+		{"a checkpoint around the dead letters",
+			func(w *world, o *Options) { o.Checkpoint = oss.Prefix(w.store, "delta") },
+			ErrOptions, []string{"a folder of its own"}},
 		{"no such Kafka property",
 			func(w *world, o *Options) { o.Kafka["bootstrap.server"] = "x" },
 			ErrOptions, []string{"bootstrap.server"}},
@@ -153,6 +160,37 @@ func TestGuards(t *testing.T) {
 			}
 			if after := w.snapshotVersion(); after > before {
 				t.Errorf("the table went on from version %d to %d", before, after)
+			}
+		})
+	}
+}
+
+// A start that is refused leaves no file behind.
+func TestRefusedStartWritesNothing(t *testing.T) {
+	for _, test := range []struct {
+		name string
+		harm func(*world, *Options)
+		want error
+	}{
+		{"no topic", func(w *world, o *Options) { o.Subscribe = []string{"no_such_topic"} }, ErrTopicMissing},
+		{"no table", func(w *world, o *Options) { w.wipe(tablePrefix) }, delta.ErrNotTable},
+		{"table of another application", func(w *world, o *Options) {
+			w.commit(delta.Commit{Operation: "WRITE", Txn: &delta.Txn{AppID: "nightly", Version: 1}})
+		}, ErrCheckpointMissing},
+		{"startingOffsets without a partition", func(w *world, o *Options) { o.StartingOffsets = `{"nyc_taxi_data":{"0":1}}` }, ErrOptions},
+		{"checkpoint at the table", func(w *world, o *Options) { o.Checkpoint = o.Table }, ErrOptions},
+		{"checkpoint at the dead letters", func(w *world, o *Options) { o.Checkpoint = o.DeadLetters }, ErrOptions},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			w := newWorld(t, 2)
+			o := w.options()
+			test.harm(w, &o)
+			before := w.files("")
+			if err := w.run(o); !errors.Is(err, test.want) {
+				t.Fatalf("got %v, want %v", err, test.want)
+			}
+			if after := w.files(""); !maps.Equal(after, before) {
+				t.Errorf("%v became %v", slices.Sorted(maps.Keys(before)), slices.Sorted(maps.Keys(after)))
 			}
 		})
 	}
@@ -255,6 +293,11 @@ func TestDataLossTolerated(t *testing.T) {
 	}
 }
 
+// impatient waits a tenth of the time.
+type impatient struct{ systemClock }
+
+func (impatient) After(d time.Duration) <-chan time.Time { return time.After(d / 10) }
+
 // What changes under a running query ends it too.
 func TestGuardsWhileRunning(t *testing.T) {
 	for _, test := range []struct {
@@ -263,13 +306,14 @@ func TestGuardsWhileRunning(t *testing.T) {
 		want error
 	}{
 		{"topic made again", func(w *world) { w.deleteTopic(); w.createTopic(1) }, ErrTopicRecreated},
+		{"topic deleted", func(w *world) { w.deleteTopic() }, ErrTopicMissing},
 		{"table made again", func(w *world) { w.wipe(tablePrefix); w.createTable(nil); w.sendRecords(1) }, ErrTableReplaced},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			w := newWorld(t, 1)
 			w.sendRecords(10)
 			o := w.options()
-			o.Trigger = ProcessingTime(time.Millisecond)
+			o.Trigger, o.Clock = ProcessingTime(time.Millisecond), impatient{}
 			q, err := Start(t.Context(), o)
 			if err != nil {
 				t.Fatal(err)

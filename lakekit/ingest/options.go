@@ -80,8 +80,10 @@ func (o Options) withDefaults() (Options, error) {
 		return fail("subscribe names no topic")
 	case o.Table == nil || o.Checkpoint == nil || o.DeadLetters == nil:
 		return fail("table, checkpoint and dead letters must be given")
-	case o.Table.URI("") == o.DeadLetters.URI(""):
-		return fail("table and dead letters are both at %s", o.Table.URI(""))
+	case overlap(o.Table, o.DeadLetters):
+		return fail("the table %s and the dead letters %s lie in one another", folder(o.Table), folder(o.DeadLetters))
+	case overlap(o.Checkpoint, o.Table) || overlap(o.Checkpoint, o.DeadLetters):
+		return fail("the checkpoint %s needs a folder of its own, apart from the table %s and the dead letters %s", folder(o.Checkpoint), folder(o.Table), folder(o.DeadLetters))
 	case o.MaxOffsetsPerTrigger < 0:
 		return fail("maxOffsetsPerTrigger is %d, want a positive number or 0 for no bound", o.MaxOffsetsPerTrigger)
 	case o.BufferBytes != 0 && o.BufferBytes < minBufferBytes:
@@ -105,6 +107,12 @@ func (o Options) withDefaults() (Options, error) {
 		o.Clock = systemClock{}
 	}
 	return o, nil
+}
+
+// overlap says that two folders are one, or one of them is in the other.
+func overlap(a, b oss.Bucket) bool {
+	x, y := folder(a)+"/", folder(b)+"/"
+	return strings.HasPrefix(x, y) || strings.HasPrefix(y, x)
 }
 
 // Special offsets of Spark's startingOffsets.

@@ -79,6 +79,10 @@ const (
 	// brokerPatience is after how long the status says that the broker does not
 	// answer; the question goes on.
 	brokerPatience = 500 * time.Millisecond
+	// unknownTopicRetries bears with a broker that has just come back and does
+	// not know all its topics yet, for 3 s as Spark's Kafka source does
+	// (fetchOffset.numRetries times fetchOffset.retryIntervalMs, roughly).
+	unknownTopicRetries = 5
 )
 
 // errStopped ends a batch that waits for the broker or the store.
@@ -337,9 +341,10 @@ func (q *Query) offsets(partitions map[string][]int32, spec confluent.OffsetSpec
 }
 
 // persist does a step of the query until it succeeds: a broker or a store
-// that is down is waited for. waiting, if not nil, is called before the first
+// that is down is waited for; a topic that is gone is not. waiting, if not nil, is called before the first
 // pause. The step must be safe to do again.
 func (q *Query) persist(waiting func(), what string, step func(context.Context) error) error {
+	unknownTopic := 0 // such answers one after the other
 	for backoff := backoffFirst; ; backoff = min(2*backoff, backoffMax) {
 		err := step(q.ctx)
 		if err == nil {
@@ -351,6 +356,11 @@ func (q *Query) persist(waiting func(), what string, step func(context.Context) 
 		}
 		if q.stopping.Err() != nil {
 			return errStopped
+		}
+		if !errors.Is(err, errUnknownTopic) {
+			unknownTopic = 0
+		} else if unknownTopic++; unknownTopic > unknownTopicRetries {
+			return q.missingTopic(err, false)
 		}
 		q.log.Warn("waiting to "+what, "retry_in", backoff, "error", err)
 		q.setWaiting(fmt.Sprintf("Waiting to %s: %v", what, err))

@@ -134,11 +134,10 @@ func (s *source) describe(ctx context.Context) (ids map[string]string, partition
 	}
 	ids, partitions = map[string]string{}, map[string][]int32{}
 	for _, topic := range result.TopicDescriptions {
-		switch topic.Error.Code() {
-		case confluent.ErrNoError:
-		case confluent.ErrUnknownTopicOrPart, confluent.ErrUnknownTopic:
+		if isUnknownTopic(topic.Error) {
 			return nil, nil, fmt.Errorf("topic %q: %w", topic.Name, errUnknownTopic)
-		default:
+		}
+		if topic.Error.Code() != confluent.ErrNoError {
 			return nil, nil, fmt.Errorf("ask the broker for topic %q: %w", topic.Name, topic.Error)
 		}
 		if most, least := topic.TopicID.GetMostSignificantBits(), topic.TopicID.GetLeastSignificantBits(); most != 0 || least != 0 {
@@ -156,6 +155,14 @@ func (s *source) describe(ctx context.Context) (ids map[string]string, partition
 
 var errUnknownTopic = errors.New("the broker does not know it")
 
+func isUnknownTopic(err confluent.Error) bool {
+	switch err.Code() {
+	case confluent.ErrUnknownTopicOrPart, confluent.ErrUnknownTopic, confluent.ErrUnknownPartition:
+		return true
+	}
+	return false
+}
+
 // offsets asks for the earliest or the latest offset of partitions.
 func (s *source) offsets(ctx context.Context, partitions map[string][]int32, spec confluent.OffsetSpec) (api.PartitionOffsets, error) {
 	request := map[confluent.TopicPartition]confluent.OffsetSpec{}
@@ -170,6 +177,9 @@ func (s *source) offsets(ctx context.Context, partitions map[string][]int32, spe
 	}
 	offsets := api.PartitionOffsets{}
 	for tp, info := range result.ResultInfos {
+		if isUnknownTopic(info.Error) {
+			return nil, fmt.Errorf("topic %q, partition %d: %w", *tp.Topic, tp.Partition, errUnknownTopic)
+		}
 		if info.Error.Code() != confluent.ErrNoError {
 			return nil, fmt.Errorf("ask the broker for the offset of %s-%d: %w", *tp.Topic, tp.Partition, info.Error)
 		}
@@ -341,6 +351,9 @@ func (s *source) poll(idle func(string) error, out *chunker) (finished bool, err
 		switch event.Code() {
 		case confluent.ErrAutoOffsetReset, confluent.ErrOffsetOutOfRange:
 			return false, fmt.Errorf("read from kafka: %w: %w", errOffsetOutOfRange, event)
+		}
+		if isUnknownTopic(event) {
+			return false, fmt.Errorf("read from kafka: %w: %w", event, errUnknownTopic)
 		}
 		if event.IsFatal() {
 			return false, fmt.Errorf("read from kafka: %w", event)

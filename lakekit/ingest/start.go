@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/google/uuid"
+
 	confluent "github.com/confluentinc/confluent-kafka-go/v2/kafka"
 
 	"taxilake/lakekit/api"
@@ -16,7 +18,8 @@ import (
 )
 
 // initialize opens the table and the checkpoint, and refuses what could not
-// go on exactly. After an error it can be called again.
+// go on exactly; only after all checks does it write. After an error it can be
+// called again.
 func (q *Query) initialize(ctx context.Context) error {
 	snapshot, err := q.openTable(ctx)
 	if err != nil {
@@ -26,14 +29,14 @@ func (q *Query) initialize(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	q.setID(state.queryID)
+	q.setID(cmp.Or(state.queryID, q.ID(), uuid.NewString()))
 	bound, err := q.checkpoint.readBinding(ctx)
 	if err != nil {
 		return err
 	}
 	topicIDs, partitions, err := q.describe()
 	if errors.Is(err, errUnknownTopic) {
-		return q.missingTopic(state, err)
+		return q.missingTopic(err, state.isNew)
 	}
 	if err != nil {
 		return err
@@ -49,13 +52,21 @@ func (q *Query) initialize(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := q.bind(ctx, bound, snapshot.Metadata().ID, topicIDs); err != nil {
-		return err
-	}
-	if state.isNew && state.initial == nil {
+	begins := state.isNew && state.initial == nil
+	if begins {
 		if state.start, err = q.chooseStart(partitions); err != nil {
 			return err
 		}
+	}
+	if state.queryID == "" {
+		if err := q.checkpoint.writeQueryID(ctx, q.id); err != nil {
+			return err
+		}
+	}
+	if err := q.bind(ctx, bound, snapshot.Metadata().ID, topicIDs); err != nil {
+		return err
+	}
+	if begins {
 		if err := q.checkpoint.writeInitial(ctx, state.start); err != nil {
 			return err
 		}
@@ -89,8 +100,8 @@ func (q *Query) openTable(ctx context.Context) (*delta.Snapshot, error) {
 	return snapshot, nil
 }
 
-func (q *Query) missingTopic(state checkpointState, err error) error {
-	if state.isNew {
+func (q *Query) missingTopic(err error, isNew bool) error {
+	if isNew {
 		return fmt.Errorf("%w: %w; create it first", ErrTopicMissing, err)
 	}
 	return fmt.Errorf("%w: %w; it was deleted, and the checkpoint %s is of no use for a new one: reset topic, table and checkpoint together",

@@ -32,6 +32,8 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 # A program that fails by its own exit status fails its cell, but one started
 # with ! in a cell only leaves this line behind.
 FAILED_COMMAND = re.compile(r"^(exit status [1-9]|signal:)", re.MULTILINE)
+NO_REASON = re.compile(r"\s*exit status \d+\s*")
+SHOWN_LINES = 40
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -131,6 +133,8 @@ def run_cell(client, index, label):
         reason = f"It took longer than the {client.timeout} s a cell may take."
     except CellExecutionError:
         reason = error_text(cell.outputs)
+    if NO_REASON.fullmatch(reason):
+        reason = f"{last_text(cell.outputs)}\n{reason.strip()}"
     raise CellFailed(f"Cell {label}:\n\n{numbered(cell.source)}\n\nError:\n\n"
                      f"{textwrap.indent(ANSI.sub('', reason).strip(), '    ')}\n")
 
@@ -171,6 +175,14 @@ def error_text(outputs):
     for page in pages:
         reader.feed(page)
     return re.sub(r"\n\s*\n+", "\n", "".join(reader.text))
+
+
+def last_text(outputs):
+    """The end of what a cell showed last, such as the checks that failed it."""
+    texts = [output.data.get("text/plain", "") for output in outputs
+             if output.output_type in ("display_data", "execute_result")]
+    lines = next((text for text in reversed(texts) if text.strip()), "").strip().splitlines()
+    return "\n".join((["..."] if len(lines) > SHOWN_LINES else []) + lines[-SHOWN_LINES:])
 
 
 class ErrorReader(HTMLParser):

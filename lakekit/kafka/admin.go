@@ -379,7 +379,7 @@ func callFailed(err error, servers, format string, args ...any) error {
 	what := fmt.Sprintf(format, args...)
 	switch {
 	case errors.Is(err, context.DeadlineExceeded), isCode(err, confluent.ErrTimedOut), isCode(err, confluent.ErrTransport), isCode(err, confluent.ErrAllBrokersDown):
-		return fmt.Errorf("%s: %w at %s within %v: is it running, and is the address right? (%w)", what, ErrNoBroker, servers, answerTimeout, err)
+		return fmt.Errorf("%s: %w at %s within %v: check the address; the embedded broker: `lakekit status` tells whether it runs, `lakekit up` starts it (%w)", what, ErrNoBroker, servers, answerTimeout, err)
 	case isCode(err, confluent.ErrUnknownTopicOrPart), isCode(err, confluent.ErrUnknownTopic), isCode(err, confluent.ErrUnknownPartition):
 		return fmt.Errorf("%s: %w on %s: create it first, or check the name", what, ErrTopicNotFound, servers)
 	}

@@ -49,11 +49,12 @@ const (
 // Produce sends records to a topic that exists and returns the account of the
 // run. Every record is in the topic once if it is counted as acknowledged.
 //
-// While the broker is away it waits, says so in its reports, and goes on when
-// the broker is back; only ctx ends that (or message.timeout.ms in c). A record
-// that the broker refuses, such as one that is too large, is counted as failed
-// and the run goes on; it then returns ErrNotDelivered at its end. A topic
-// that is missing (ErrTopicNotFound) or a wrong password ends the run.
+// While the broker is away or cannot store, it waits, says so in its reports,
+// and goes on when the broker is well again; only ctx ends that (or
+// message.timeout.ms in c). A record that the broker refuses, such as one that
+// is too large, is counted as failed and the run goes on; it then returns
+// ErrNotDelivered at its end. A topic that is missing (ErrTopicNotFound) or a
+// wrong password ends the run.
 //
 // When ctx ends, Produce waits up to 5 s for the records on their way and
 // returns ctx's error. Those it then knows nothing of are Unconfirmed.
@@ -346,13 +347,28 @@ func (r *run) reportUntil(ctx context.Context) {
 		}
 		if now.Sub(lastProgress) >= waitingAfter {
 			p.State = api.TrafficWaiting
-			p.Message = fmt.Sprintf("waiting for the broker at %s with %d records in hand: is it running? The run goes on when it answers", r.servers, p.Unconfirmed)
+			p.Message = fmt.Sprintf("%s; %d records in hand, the run goes on by itself", r.whyWaiting(), p.Unconfirmed)
 		}
 		if r.options.Report != nil {
 			r.options.Report(p)
 		}
 		lastReport, before = now, p
 	}
+}
+
+// whyWaiting tells a broker that is away from one that cannot store: librdkafka
+// reports no error that it tries again on.
+func (r *run) whyWaiting() string {
+	if r.topicKnown.Load() {
+		known, err := r.client.GetMetadata(&r.options.Topic, false, int(reportInterval.Milliseconds()))
+		if err == nil && known.Topics[r.options.Topic].Error.Code() != confluent.ErrNoError {
+			return fmt.Sprintf("topic %s is not there any more: was it deleted?", r.options.Topic)
+		}
+		if err == nil {
+			return fmt.Sprintf("the broker at %s answers but stores nothing: is its disk full? The embedded one keeps 64 MiB free", r.servers)
+		}
+	}
+	return fmt.Sprintf("waiting for the broker at %s: `lakekit status` tells whether the embedded one runs, `lakekit up` starts it", r.servers)
 }
 
 // progress is the account at now, without what only one report knows.

@@ -6,7 +6,12 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"taxilake/lakekit/api"
 	"taxilake/lakekit/kafka"
@@ -228,6 +233,58 @@ func TestProduceWithoutABroker(t *testing.T) {
 	if !strings.Contains(waiting.Message, "waiting for the broker at "+addr) {
 		t.Errorf("message %q", waiting.Message)
 	}
+}
+
+// The broker is kfake itself, whose control answers as broker does on a full disk.
+func TestProduceGoesOnWhenTheDiskHasRoom(t *testing.T) {
+	cluster, err := kfake.NewCluster(kfake.SeedTopics(3, "full"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer cluster.Close()
+	var full atomic.Bool
+	cluster.ControlKey(kmsg.Produce.Int16(), func(r kmsg.Request) (kmsg.Response, error, bool) {
+		cluster.KeepControl()
+		return storageError(r.(*kmsg.ProduceRequest)), nil, full.Load()
+	})
+
+	const records = 30_000
+	c := kafka.Config{"bootstrap.servers": cluster.ListenAddrs()[0]}
+	var waiting api.TrafficProgress
+	p, err := kafka.Produce(t.Context(), c, newNumbered(records, 100), kafka.ProduceOptions{
+		Topic: "full", Rate: 30_000,
+		Report: func(p api.TrafficProgress) {
+			if p.State == api.TrafficWaiting {
+				waiting = p
+			}
+			full.Store(p.Acknowledged > 5_000 && waiting.State == "")
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(waiting.Message, "disk full") || waiting.Unconfirmed == 0 {
+		t.Errorf("the report of waiting is %+v", waiting)
+	}
+	if p.Acknowledged != records || p.Failed != 0 {
+		t.Errorf("progress %+v, want %d acknowledged", p, records)
+	}
+	checkExactlyOnce(t, countKeys(t, c, "full", records), records)
+}
+
+func storageError(req *kmsg.ProduceRequest) kmsg.Response {
+	resp := req.ResponseKind().(*kmsg.ProduceResponse)
+	for _, t := range req.Topics {
+		topic := kmsg.NewProduceResponseTopic()
+		topic.Topic, topic.TopicID = t.Topic, t.TopicID
+		for _, p := range t.Partitions {
+			partition := kmsg.NewProduceResponseTopicPartition()
+			partition.Partition, partition.ErrorCode = p.Partition, kerr.KafkaStorageError.Code
+			topic.Partitions = append(topic.Partitions, partition)
+		}
+		resp.Topics = append(resp.Topics, topic)
+	}
+	return resp
 }
 
 func TestProduceGoesOnWhenTheBrokerIsBack(t *testing.T) {

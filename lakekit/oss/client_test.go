@@ -274,7 +274,7 @@ func TestClientErrors(t *testing.T) {
 		{"wrong id", with(func(c *oss.ClientConfig) { c.AccessKeyID = "other-id" }), []string{"InvalidAccessKeyId", "OSS_ACCESS_KEY_ID"}},
 		{"wrong region", with(func(c *oss.ClientConfig) { c.Region = "cn-beijing" }), []string{"cn-hangzhou"}},
 		{"not running", with(func(c *oss.ClientConfig) { c.Endpoint = closed }),
-			[]string{"put oss://lake/a/b", "no answer from the object store at " + closed, "refused", "see whether it runs"}},
+			[]string{"put oss://lake/a/b", "no answer from the object store at " + closed, "refused", "`lakekit up`", "OSS_ENDPOINT"}},
 		{"full", with(func(c *oss.ClientConfig) { c.Endpoint = full.URL }), []string{"InsufficientStorage", "free disk space"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {

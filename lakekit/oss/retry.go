@@ -161,5 +161,5 @@ func (c *Client) adviceOnSilence() string {
 	if strings.HasSuffix(c.endpoint, ".aliyuncs.com") {
 		return "check the network and OSS_ENDPOINT (an -internal endpoint answers inside its region only)"
 	}
-	return "see whether it runs, and whether OSS_ENDPOINT is its address"
+	return "the embedded store: `lakekit status` tells whether it runs, `lakekit up` starts it; another store: see whether it runs at OSS_ENDPOINT"
 }

@@ -56,10 +56,11 @@ type Engine struct {
 type Request struct {
 	// Tables finds the table of a name: taxi_record, db.taxi_record, or what
 	// stands in the backticks of delta.`...`. It decides which addresses and
-	// folders may be read. ErrUnknownTable for a table there is not.
+	// folders may be read. ErrUnknownTable for a table there is not,
+	// delta.ErrNotTable, whose text is then shown, for a place that holds none.
 	Tables func(ctx context.Context, name string) (*delta.Table, error)
-	// TableNames lists what to suggest for a name that is not known; it is asked
-	// only then, and may be nil.
+	// TableNames lists what a name that is not known can mean: the same in another
+	// case is taken, others are suggested. It is asked only then, and may be nil.
 	TableNames func(ctx context.Context) []string
 	// TimeZone is the session time zone, an IANA name or an offset such as
 	// +08:00; default UTC.

@@ -11,6 +11,8 @@ import (
 	"unicode/utf8"
 
 	duckdb "github.com/duckdb/duckdb-go/v2"
+
+	"taxilake/lakekit/delta"
 )
 
 // Error says what is wrong with a statement, and where.
@@ -142,11 +144,15 @@ func splitCandidates(list string) []string {
 	return names
 }
 
-// unknownTable is the error for a table there is not.
+// unknownTable is the error for a name without a table, or for one that stands
+// for a place where no table is.
 func (s *statement) unknownTable(ref tableRef, names []string, cause error) error {
 	e := s.errorAt(ref.start, "there is no table %s", ref.name)
+	if errors.Is(cause, delta.ErrNotTable) {
+		e.Message = cause.Error()
+	}
 	e.Err = cause
-	names = slices.Sorted(slices.Values(names))
+	names = slices.DeleteFunc(slices.Sorted(slices.Values(names)), func(name string) bool { return name == ref.name })
 	if near := nearest(ref.name, names); near != "" {
 		e.Hint = fmt.Sprintf("did you mean %s?", near)
 	}

@@ -69,7 +69,7 @@ func next(s string, at int) (tokenKind, int) {
 		}
 	case isDigit(c):
 		end := at
-		for end < len(s) && (isWordByte(s[end]) || s[end] == '.') {
+		for end < len(s) && (isWordByte(s[end]) || s[end] == '.' || isExponentSign(s, end)) {
 			end++
 		}
 		return numeral, end
@@ -168,6 +168,11 @@ func dollarEnd(s string, at int) (end int, ok bool) {
 		return len(s), true
 	}
 	return tag + 1 + length + len(delimiter), true
+}
+
+// isExponentSign holds for the sign in 1e+9.
+func isExponentSign(s string, at int) bool {
+	return (s[at] == '+' || s[at] == '-') && (s[at-1] == 'e' || s[at-1] == 'E') && at+1 < len(s) && isDigit(s[at+1])
 }
 
 func isDigit(c byte) bool { return c >= '0' && c <= '9' }

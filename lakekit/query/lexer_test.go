@@ -11,6 +11,7 @@ func TestTokens(t *testing.T) {
 		{"'it''s' -- no 'text'\n \"q\"\"q\" `b``b`", `'it''s'|"q""q"|` + "`b``b`"},
 		{"1.5e3+x_1 /* a /* nested */ comment */ 東京", "1.5e3|+|x_1|東京"},
 		{`E'a\'b' $$it's$$ $t$ $$ $t$ $1`, `E'a\'b'|$$it's$$|$t$ $$ $t$|$|1`},
+		{"1e+9-1E-9+1e-x", "1e+9|-|1E-9|+|1e|-|x"},
 		{"'open", "'open"},
 		{"/* open", ""},
 	}

@@ -443,6 +443,8 @@ there are taxi_record, zones`},
 		{"SELECT date_format(pickup_datetime, 'YYYY') FROM taxi_record", "weekofyear(...) (line 1, column 37)"},
 		{"DELETE FROM taxi_record", "only statements that read are run here: SELECT, WITH, VALUES, DESCRIBE, SUMMARIZE; not DELETE"},
 		{"SELECT 1;\nSELECT 2", "one statement at a time: there are 2 (line 2, column 1)"},
+		{"SELECT 'Infinity', 1.5e308,\n -1e+400 FROM taxi_record", "number out of range: the largest double is 1.8e308 (line 2, column 3)"},
+		{"SELECT " + strings.Repeat("9", 400), "number out of range: the largest double is 1.8e308 (line 1, column 8)"},
 		{"SELECT CAST('x' AS INT) FROM taxi_record", "Could not convert string 'x' to INT32"},
 	}
 	for _, test := range tests {
@@ -470,6 +472,43 @@ func TestFailingResolver(t *testing.T) {
 	var wrong *Error
 	if !errors.Is(err, down) || errors.As(err, &wrong) {
 		t.Errorf("the error is %v, want the resolver's and no *Error", err)
+	}
+}
+
+func TestNamesHaveNoCase(t *testing.T) {
+	table := create(t, oss.NewMemory("lake"), taxiSchema)
+	request := Request{
+		Tables: func(_ context.Context, name string) (*delta.Table, error) {
+			if name != "Taxi_record" {
+				return nil, ErrUnknownTable
+			}
+			return table, nil
+		},
+		TableNames: func(context.Context) []string { return []string{"other", "Taxi_record"} },
+	}
+	e := openEngine(t)
+	for _, name := range []string{"Taxi_record", "TAXI_RECORD", "taxi_record"} {
+		if r := mustQuery(t, e, "SELECT count(*) AS n FROM "+name, request); r.Ints("n")[0] != 0 {
+			t.Errorf("%s is answered with\n%s", name, r)
+		}
+	}
+}
+
+// TestNoDeltaTable: a name whose place holds no table is not suggested for itself.
+func TestNoDeltaTable(t *testing.T) {
+	request := Request{
+		Tables: func(ctx context.Context, _ string) (*delta.Table, error) {
+			return delta.Open(ctx, oss.NewMemory("empty"))
+		},
+		TableNames: func(context.Context) []string { return []string{"trips", "zones"} },
+	}
+	_, err := openEngine(t).Query(t.Context(), "SELECT * FROM trips", request)
+	var wrong *Error
+	if !errors.As(err, &wrong) || !errors.Is(err, delta.ErrNotTable) {
+		t.Fatalf("the error is %v", err)
+	}
+	if wrong.Message != wrong.Err.Error() || wrong.Hint != "there are zones" || wrong.Column != 15 {
+		t.Errorf("the error is %v", err)
 	}
 }
 

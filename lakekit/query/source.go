@@ -59,22 +59,34 @@ func pin(ctx context.Context, s *statement, request Request, zone zone) ([]*sour
 	return sources, nil
 }
 
+// findTable asks for the table of a name, as in Spark whatever its case.
 func findTable(ctx context.Context, s *statement, ref tableRef, request Request) (*delta.Table, error) {
-	err := ErrUnknownTable
-	if request.Tables != nil {
-		var table *delta.Table
-		if table, err = request.Tables(ctx, ref.name); err == nil {
-			return table, nil
+	if request.Tables == nil {
+		return nil, s.unknownTable(ref, nil, ErrUnknownTable)
+	}
+	table, err := request.Tables(ctx, ref.name)
+	if err == nil {
+		return table, nil
+	}
+	if !isNoTable(err) {
+		return nil, fmt.Errorf("open table %s: %w", ref.name, err)
+	}
+	var names []string
+	if request.TableNames != nil {
+		names = request.TableNames(ctx)
+	}
+	for _, name := range names {
+		if name != ref.name && strings.EqualFold(name, ref.name) {
+			if table, err := request.Tables(ctx, name); err == nil {
+				return table, nil
+			}
 		}
 	}
-	if errors.Is(err, ErrUnknownTable) || errors.Is(err, delta.ErrNotTable) {
-		var names []string
-		if request.TableNames != nil {
-			names = request.TableNames(ctx)
-		}
-		return nil, s.unknownTable(ref, names, err)
-	}
-	return nil, fmt.Errorf("open table %s: %w", ref.name, err)
+	return nil, s.unknownTable(ref, names, err)
+}
+
+func isNoTable(err error) bool {
+	return errors.Is(err, ErrUnknownTable) || errors.Is(err, delta.ErrNotTable)
 }
 
 func (s *statement) pinned(ctx context.Context, ref tableRef, table *delta.Table, zone zone) (*delta.Snapshot, error) {

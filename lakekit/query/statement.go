@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -89,6 +90,9 @@ func (b *sandbox) parseTree(ctx context.Context, s *statement, parsable string, 
 	decoder := json.NewDecoder(bytes.NewReader([]byte(answer)))
 	decoder.UseNumber()
 	if err := decoder.Decode(&p); err != nil {
+		if at, found := s.infiniteNumber(); found {
+			return nil, s.errorAt(at, "number out of range: the largest double is 1.8e308")
+		}
 		return nil, fmt.Errorf("parse statement: %w", err)
 	}
 	if p.Error && p.Type == "parser" {
@@ -105,6 +109,20 @@ func (b *sandbox) parseTree(ctx context.Context, s *statement, parsable string, 
 		return nil, s.errorAt(s.secondStatement(), "one statement at a time: there are %d", len(p.Statements))
 	}
 	return p.Statements[0], nil
+}
+
+// infiniteNumber finds a number beyond the range of a double, which DuckDB puts
+// into its answer as Infinity, no JSON.
+func (s *statement) infiniteNumber() (position int, found bool) {
+	for _, t := range s.tokens {
+		if t.kind != numeral {
+			continue
+		}
+		if _, err := strconv.ParseFloat(strings.ReplaceAll(t.source, "_", ""), 64); errors.Is(err, strconv.ErrRange) {
+			return t.start, true
+		}
+	}
+	return -1, false
 }
 
 func (s *statement) secondStatement() int {

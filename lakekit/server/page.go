@@ -20,7 +20,7 @@ func (s *Server) page(w http.ResponseWriter, _ *http.Request) {
 	w.Write(pageHTML)
 }
 
-// overview is what the page shows. A part that is not there yet is null.
+// overview is what the page shows. A topic or table that is not there yet is null.
 type overview struct {
 	Topic    *api.TopicInfo       `json:"topic"`
 	Traffic  []api.TrafficRun     `json:"traffic"`
@@ -34,9 +34,12 @@ type overview struct {
 const shownCommits = 8
 
 func (s *Server) overview(r *http.Request) (overview, error) {
-	o := overview{Traffic: s.traffic.list(), Streams: s.streams.list(), Problems: []string{}}
+	o := overview{
+		Traffic: s.traffic.list(), Streams: s.streams.list(),
+		Progress: []api.StreamProgress{}, Commits: []api.HistoryEntry{}, Problems: []string{},
+	}
 	if known, err := s.streams.find(tableName(s.settings.Table)); err == nil && known.query != nil {
-		o.Progress = known.query.RecentProgress()
+		o.Progress = append(o.Progress, known.query.RecentProgress()...)
 	}
 	if err := s.overviewTopic(r.Context(), &o); err != nil {
 		o.Problems = append(o.Problems, err.Error())

@@ -50,12 +50,25 @@ func (t *traffic) reconcile(ctx context.Context, topic string) error {
 		if err != nil {
 			return fmt.Errorf("working out what run %d of traffic, which did not end in order, left in topic %s: %w", run.ID, topic, err)
 		}
-		run.Rows = rows
+		run.account(rows)
 		if err := t.save(); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// account makes the rows found in the topic the run's account: found is
+// acknowledged, and what else was sent has failed.
+func (e *entry) account(found []rowRange) {
+	var n int64
+	for _, rows := range found {
+		n += rows.To - rows.From
+	}
+	p := &e.Progress
+	p.Acknowledged, p.Sent = n, max(p.Sent, n)
+	p.Failed, p.Unconfirmed = p.Sent-n, 0
+	e.Rows = found
 }
 
 // missesUntilEnd is how many rows in a row may be absent from the topic before

@@ -73,6 +73,8 @@ func TestReconcileFindsWhatAnInterruptedRunLeft(t *testing.T) {
 		{"partitions ended at different rows", api.TrafficRun{Request: api.TrafficRequest{Seed: 1}, Interrupted: true},
 			[]rowRange{{0, 200}, {201, 220}, {225, 226}}, []rowRange{{0, 200}, {201, 220}, {225, 226}}},
 		{"nothing arrived", api.TrafficRun{Request: api.TrafficRequest{Seed: 1}, Interrupted: true}, nil, []rowRange{}},
+		{"cut off after its last report", api.TrafficRun{Request: api.TrafficRequest{Seed: 1}, Interrupted: true, Progress: api.TrafficProgress{Sent: 120, Acknowledged: 90, Unconfirmed: 30}},
+			[]rowRange{{0, 100}}, []rowRange{{0, 100}}},
 		{"deliveries failed", api.TrafficRun{Request: api.TrafficRequest{Seed: 1}, Progress: api.TrafficProgress{State: api.TrafficFinished, Sent: 300, Acknowledged: 298, Failed: 2}},
 			[]rowRange{{0, 100}, {101, 200}, {201, 300}}, []rowRange{{0, 100}, {101, 200}, {201, 300}}},
 	} {
@@ -86,6 +88,17 @@ func TestReconcileFindsWhatAnInterruptedRunLeft(t *testing.T) {
 			}
 			if got := ledger.runs[0].Rows; !reflect.DeepEqual(got, test.want) {
 				t.Errorf("rows %v, want %v", got, test.want)
+			}
+			var found int64
+			for _, rows := range test.want {
+				found += rows.To - rows.From
+			}
+			again, err := openTraffic(ledger.server)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if p := again.runs[0].Progress; p.Acknowledged != found || p.Sent != max(test.run.Progress.Sent, found) || p.Sent != p.Acknowledged+p.Failed+p.Unconfirmed {
+				t.Errorf("%d rows were found, the ledger says %+v", found, p)
 			}
 		})
 	}
@@ -155,6 +168,30 @@ func TestRunsAtTheSameTimeShareNoRow(t *testing.T) {
 	}
 	if err := ledger.close(t.Context()); err != nil {
 		t.Fatal(err)
+	}
+}
+
+func TestProgressIsSavedNowAndThen(t *testing.T) {
+	ledger := &traffic{server: &Server{log: slog.New(slog.DiscardHandler), settings: &settings.Settings{State: t.TempDir()}}}
+	ledger.path = ledgerPath(ledger.server, "traffic")
+	run := &entry{TrafficRun: api.TrafficRun{ID: 1}}
+	ledger.runs = []*entry{run}
+	for _, step := range []struct {
+		elapsed     float64
+		sent, saved int64
+	}{{0.25, 1, 0}, {2.9, 2, 0}, {3.1, 3, 3}, {5, 4, 3}, {6.2, 5, 5}} {
+		ledger.report(run, api.TrafficProgress{State: api.TrafficRunning, ElapsedSeconds: step.elapsed, Sent: step.sent})
+		again, err := openTraffic(ledger.server)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var saved int64
+		if len(again.runs) > 0 {
+			saved = again.runs[0].Progress.Sent
+		}
+		if saved != step.saved || run.Progress.Sent != step.sent {
+			t.Errorf("after %v s: %d sent by the file, want %d", step.elapsed, saved, step.saved)
+		}
 	}
 }
 

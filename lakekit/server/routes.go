@@ -2,7 +2,7 @@ package server
 
 import (
 	"cmp"
-	"errors"
+	"math"
 	"net/http"
 	"os"
 	"strconv"
@@ -53,11 +53,16 @@ func (s *Server) Handler() http.Handler {
 	mux.Handle("POST /api/verify", answer(s, s.verify))
 	mux.Handle("GET /api/reset", answer(s, s.planReset))
 	mux.Handle("POST /api/reset", answer(s, s.reset))
-	return s.guarded(mux)
+	return s.guarded(s.routed(mux))
 }
 
-func (s *Server) health(*http.Request) (api.Health, error) {
-	return api.Health{PID: os.Getpid(), Profile: s.settings.Profile, Topic: s.settings.Topic, Table: s.settings.Table}, nil
+// health tells who asks with the token which workshop this is.
+func (s *Server) health(r *http.Request) (api.Health, error) {
+	health := api.Health{PID: os.Getpid(), Profile: s.settings.Profile}
+	if s.tokenIs(shownToken(r)) {
+		health.Topic, health.Table = s.settings.Topic, s.settings.Table
+	}
+	return health, nil
 }
 
 // echarts serves the chart library to pages and notebooks that turn a picture
@@ -101,7 +106,7 @@ func (s *Server) topic(r *http.Request) (info api.TopicInfo, err error) {
 		info, err = a.DescribeTopic(r.Context(), r.PathValue("name"))
 		return err
 	})
-	return info, topicFailure(err)
+	return info, err
 }
 
 func (s *Server) createTopic(r *http.Request) (info api.TopicInfo, err error) {
@@ -117,28 +122,21 @@ func (s *Server) createTopic(r *http.Request) (info api.TopicInfo, err error) {
 		})
 		return err
 	})
-	return info, topicFailure(err)
+	return info, err
 }
 
 const defaultPartitions = 3
 
-func topicFailure(err error) error {
-	if errors.Is(err, kafka.ErrTopicNotFound) {
-		return failure{http.StatusNotFound, err}
-	}
-	return err
-}
-
 func (s *Server) messages(r *http.Request) ([]api.Message, error) {
-	partition, err := number(r, "partition", -1)
+	partition, err := number(r, "partition", -1, -1, math.MaxInt32)
 	if err != nil {
 		return nil, err
 	}
-	offset, err := number(r, "offset", 0)
+	offset, err := number(r, "offset", 0, kafka.Earliest, math.MaxInt64)
 	if err != nil {
 		return nil, err
 	}
-	limit, err := number(r, "limit", 10)
+	limit, err := number(r, "limit", 10, 1, math.MaxInt64)
 	if err != nil {
 		return nil, err
 	}
@@ -146,7 +144,7 @@ func (s *Server) messages(r *http.Request) ([]api.Message, error) {
 	messages, err := kafka.Browse(r.Context(), s.kafka, r.PathValue("name"), kafka.BrowseOptions{
 		Partition: int32(partition), Offset: offset, Limit: int(min(limit, most)),
 	})
-	return messages, topicFailure(err)
+	return messages, err
 }
 
 func (s *Server) sql(r *http.Request) (*api.Result, error) {
@@ -173,8 +171,8 @@ func (s *Server) drawChart(r *http.Request) (api.Picture, error) {
 	return api.Picture{HTML: bundle.HTML, Text: bundle.Text}, nil
 }
 
-// number reads a whole number from the query string.
-func number(r *http.Request, name string, otherwise int64) (int64, error) {
+// number reads a whole number between least and most from the query string.
+func number(r *http.Request, name string, otherwise, least, most int64) (int64, error) {
 	text := r.URL.Query().Get(name)
 	if text == "" {
 		return otherwise, nil
@@ -182,6 +180,9 @@ func number(r *http.Request, name string, otherwise int64) (int64, error) {
 	n, err := strconv.ParseInt(text, 10, 64)
 	if err != nil {
 		return 0, badRequest("%s=%s is not a whole number", name, text)
+	}
+	if n < least || n > most {
+		return 0, badRequest("%s=%s is not between %d and %d", name, text, least, most)
 	}
 	return n, nil
 }

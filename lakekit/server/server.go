@@ -96,6 +96,22 @@ func openRenderer(s *settings.Settings) (*chart.Renderer, error) {
 	return chart.NewRenderer(source)
 }
 
+// plain gives every address of a folder in one writing: no doubled and no last
+// slash.
+func plain(uri string) string {
+	scheme, path, found := strings.Cut(uri, "://")
+	if !found {
+		return uri
+	}
+	for strings.Contains(path, "//") {
+		path = strings.ReplaceAll(path, "//", "/")
+	}
+	return scheme + "://" + strings.TrimSuffix(path, "/")
+}
+
+// tableURI is the address of a table given by its name or address.
+func (s *Server) tableURI(nameOrURI string) string { return plain(s.settings.TableURI(nameOrURI)) }
+
 // within turns an oss:// address into a key of the workshop's bucket.
 func (s *Server) within(uri string) (key string, err error) {
 	prefix := "oss://" + s.settings.OSS.Bucket
@@ -107,8 +123,8 @@ func (s *Server) within(uri string) (key string, err error) {
 		return "", badRequest("%q is not an address in this workshop's bucket; they begin with %s/", uri, prefix)
 	}
 	for _, part := range strings.Split(key, "/") {
-		if part == ".." {
-			return "", badRequest("%q leaves its folder with ..", uri)
+		if part == ".." || part == "." {
+			return "", badRequest("%q is not a plain address: it contains %s", uri, part)
 		}
 	}
 	return key, nil
@@ -129,7 +145,7 @@ func (s *Server) folder(uri string) (oss.Bucket, error) {
 // table opens the table with a name or at an address, or returns the one opened
 // before.
 func (s *Server) table(ctx context.Context, nameOrURI string) (*delta.Table, error) {
-	uri := s.settings.TableURI(nameOrURI)
+	uri := s.tableURI(nameOrURI)
 	s.tablesMutex.Lock()
 	known := s.tables[uri]
 	s.tablesMutex.Unlock()

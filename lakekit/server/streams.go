@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"net/http"
 	"os"
 	"regexp"
@@ -16,6 +17,7 @@ import (
 
 	"taxilake/lakekit/api"
 	"taxilake/lakekit/ingest"
+	"taxilake/lakekit/settings"
 )
 
 // streams are the streaming queries by name. Those that run are remembered with
@@ -63,23 +65,36 @@ func openStreams(ctx context.Context, s *Server) (*streams, error) {
 
 var streamName = regexp.MustCompile(`^[A-Za-z0-9._-]{1,100}$`)
 
-// complete fills in the course's names and defaults.
+// complete fills in the course's names and defaults, and gives topics and
+// addresses in one writing, so that the same stream is seen to be the same.
 func (all *streams) complete(request api.StreamRequest) (api.StreamRequest, error) {
 	s := all.server.settings
-	request.Table = s.TableURI(cmp.Or(request.Table, s.Table))
+	request.Table = all.server.tableURI(cmp.Or(request.Table, s.Table))
 	request.Name = cmp.Or(request.Name, request.Table[strings.LastIndexByte(request.Table, '/')+1:])
 	if !streamName.MatchString(request.Name) {
 		return request, badRequest("%q cannot be the name of a stream; use up to 100 letters, digits, dots, hyphens and underscores", request.Name)
 	}
-	request.Subscribe = cmp.Or(request.Subscribe, s.Topic)
+	request.Subscribe = strings.Join(topicsOf(cmp.Or(request.Subscribe, s.Topic)), ",")
 	checkpoint := s.Checkpoint
 	if request.Table != s.Table {
 		checkpoint = s.Checkpoint[:strings.LastIndexByte(s.Checkpoint, '/')+1] + request.Name
 	}
-	request.CheckpointLocation = cmp.Or(request.CheckpointLocation, checkpoint)
+	request.CheckpointLocation = plain(cmp.Or(request.CheckpointLocation, checkpoint))
 	request.StartingOffsets = cmp.Or(request.StartingOffsets, "earliest")
 	request.Trigger = cmp.Or(request.Trigger, "1 second")
 	return request, nil
+}
+
+// topicsOf reads the topics of a subscription, sorted.
+func topicsOf(subscribe string) []string {
+	var topics []string
+	for topic := range strings.SplitSeq(subscribe, ",") {
+		if topic = strings.TrimSpace(topic); topic != "" {
+			topics = append(topics, topic)
+		}
+	}
+	slices.Sort(topics)
+	return slices.Compact(topics)
 }
 
 // open starts a query with a context of its own: it outlives the request.
@@ -87,7 +102,7 @@ func (all *streams) open(ctx context.Context, request api.StreamRequest) (*inges
 	s := all.server
 	trigger, err := ingest.ParseTrigger(request.Trigger)
 	if err != nil {
-		return nil, failure{http.StatusBadRequest, err}
+		return nil, err
 	}
 	table, err := s.folder(request.Table)
 	if err != nil {
@@ -104,7 +119,7 @@ func (all *streams) open(ctx context.Context, request api.StreamRequest) (*inges
 	return ingest.Start(ctx, ingest.Options{
 		Name:                 request.Name,
 		Kafka:                s.kafka,
-		Subscribe:            strings.Split(request.Subscribe, ","),
+		Subscribe:            topicsOf(request.Subscribe),
 		StartingOffsets:      request.StartingOffsets,
 		MaxOffsetsPerTrigger: request.MaxOffsetsPerTrigger,
 		FailOnDataLoss:       request.FailOnDataLoss,
@@ -126,18 +141,18 @@ func (all *streams) start(ctx context.Context, request api.StreamRequest) (api.S
 	}
 	all.mutex.Lock()
 	defer all.mutex.Unlock()
-	for name, other := range all.queries {
-		if other.query == nil || !other.query.Status().IsActive {
+	if same := all.queries[request.Name]; same.active() {
+		if !sameStream(same.Request, request) {
+			return api.StreamStatus{}, conflict("stream %s runs already with other options; stop it first: `lakekit stream stop --name %s`", request.Name, request.Name)
+		}
+		return same.status(), nil
+	}
+	for _, other := range all.queries {
+		if !other.active() {
 			continue
 		}
-		if name == request.Name {
-			if other.Request != request && !sameStream(other.Request, request) {
-				return api.StreamStatus{}, conflict("stream %s runs already with other options; stop it first: `lakekit stream stop --name %s`", name, name)
-			}
-			return other.query.Status(), nil
-		}
-		if other.Request.CheckpointLocation == request.CheckpointLocation {
-			return api.StreamStatus{}, conflict("stream %s runs already with checkpoint %s; two streams on one checkpoint would take each other's records: stop it first, or name another checkpointLocation", name, request.CheckpointLocation)
+		if err := collision(other.Request, request); err != nil {
+			return api.StreamStatus{}, err
 		}
 	}
 	query, err := all.open(ctx, request)
@@ -158,23 +173,55 @@ func sameStream(a, b api.StreamRequest) bool {
 	return a == b && lossA == lossB
 }
 
+// collision says why a stream cannot run beside another one.
+func collision(running, request api.StreamRequest) error {
+	if running.CheckpointLocation == request.CheckpointLocation {
+		return conflict("stream %s runs already with checkpoint %s; two streams on one checkpoint would take each other's records: stop it first, or name another checkpointLocation",
+			running.Name, request.CheckpointLocation)
+	}
+	if running.Table != request.Table {
+		return nil
+	}
+	for _, topic := range topicsOf(request.Subscribe) {
+		if slices.Contains(topicsOf(running.Subscribe), topic) {
+			return conflict("stream %s streams topic %s into %s already; with a second stream every record would be there twice: stop it first (`lakekit stream stop --name %s`), or name another table",
+				running.Name, topic, request.Table, running.Name)
+		}
+	}
+	return nil
+}
+
 func (all *streams) find(name string) (*stream, error) {
 	all.mutex.Lock()
 	defer all.mutex.Unlock()
-	known := all.queries[name]
-	if known == nil {
-		return nil, notFound("there is no stream %q; lesson 03 starts taxi_record, and so does `lakekit stream start`", name)
+	if known := all.queries[name]; known != nil {
+		return known, nil
 	}
-	return known, nil
+	if len(all.queries) == 0 {
+		return nil, notFound("there is no stream %q, nor any other: start one with %s", name, howToStart(name))
+	}
+	return nil, notFound("there is no stream %q; there are: %s", name, strings.Join(slices.Sorted(maps.Keys(all.queries)), ", "))
 }
 
+func howToStart(name string) string {
+	if name == settings.TableName {
+		return "`lakekit stream start`, or the cell of lesson 03"
+	}
+	return fmt.Sprintf("`lakekit stream start --name %s`, or the cell of lesson 03", name)
+}
+
+func (known *stream) active() bool {
+	return known != nil && known.query != nil && known.query.Status().IsActive
+}
+
+// status is what the stream is doing, or why it ended.
 func (known *stream) status() api.StreamStatus {
 	if known.query != nil {
 		return known.query.Status()
 	}
 	status := api.StreamStatus{
 		Name: known.Request.Name, Message: "Stopped", BatchID: -1,
-		Subscribe: strings.Split(known.Request.Subscribe, ","), Table: known.Request.Table,
+		Subscribe: topicsOf(known.Request.Subscribe), Table: known.Request.Table,
 		Checkpoint: known.Request.CheckpointLocation, Trigger: known.Request.Trigger,
 	}
 	if known.failed != nil {
@@ -194,20 +241,19 @@ func (all *streams) list() []api.StreamStatus {
 	return list
 }
 
-// stop ends a stream because the user wants it ended.
+// stop ends a stream because the user wants it ended. One that has ended before
+// stays as it is, and its status says why; it is not resumed any more.
 func (all *streams) stop(ctx context.Context, name string) (api.StreamStatus, error) {
 	known, err := all.find(name)
 	if err != nil {
 		return api.StreamStatus{}, err
 	}
 	if known.query != nil {
-		if err := known.query.Stop(ctx); err != nil {
-			return api.StreamStatus{}, err
-		}
+		_ = known.query.Stop(ctx) // why it had failed, which is no failure of the stop
 	}
 	all.mutex.Lock()
 	defer all.mutex.Unlock()
-	known.Running, known.failed = false, nil
+	known.Running = false
 	return known.status(), saveJSON(all.path, all.queries)
 }
 
@@ -225,7 +271,7 @@ func (all *streams) running() []*stream {
 	defer all.mutex.Unlock()
 	var list []*stream
 	for _, known := range all.queries {
-		if known.query != nil && known.query.Status().IsActive {
+		if known.active() {
 			list = append(list, known)
 		}
 	}
@@ -279,12 +325,21 @@ func (s *Server) processAllAvailable(r *http.Request) (api.StreamStatus, error) 
 		return api.StreamStatus{}, err
 	}
 	if known.query == nil {
-		return api.StreamStatus{}, conflict("stream %s is not running: start it first", known.Request.Name)
+		return api.StreamStatus{}, known.notRunning(known.failed)
 	}
-	if err := known.query.ProcessAllAvailable(r.Context()); err != nil {
-		return api.StreamStatus{}, err
+	if err := known.query.ProcessAllAvailable(r.Context()); err != nil && r.Context().Err() == nil {
+		return api.StreamStatus{}, known.notRunning(known.query.Err())
 	}
-	return known.status(), nil
+	return known.status(), r.Context().Err()
+}
+
+// notRunning refuses what only a running stream can do; why may be nil.
+func (known *stream) notRunning(why error) error {
+	name := known.Request.Name
+	if why == nil {
+		return conflict("stream %s is not running: start it with %s; it goes on where it was", name, howToStart(name))
+	}
+	return conflict("stream %s is not running: %w; when that is put right, start it with %s", name, why, howToStart(name))
 }
 
 func (s *Server) stopStream(r *http.Request) (api.StreamStatus, error) {

@@ -4,8 +4,12 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
+	"maps"
+	"math"
 	"net/http"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"taxilake/lakekit/api"
@@ -44,13 +48,13 @@ var autoOptimize = map[string]string{
 }
 
 // createTable makes the table of taxi records, or returns the one that is there
-// when it has the same schema.
+// if it has the properties that were asked for.
 func (s *Server) createTable(r *http.Request) (api.TableDetail, error) {
 	request, err := body[api.TableRequest](r)
 	if err != nil {
 		return api.TableDetail{}, err
 	}
-	uri := s.settings.TableURI(cmp.Or(request.URI, s.settings.Table))
+	uri := s.tableURI(cmp.Or(request.URI, s.settings.Table))
 	root, err := s.folder(uri)
 	if err != nil {
 		return api.TableDetail{}, err
@@ -59,13 +63,44 @@ func (s *Server) createTable(r *http.Request) (api.TableDetail, error) {
 	if properties == nil {
 		properties = autoOptimize
 	}
-	_, err = delta.Create(r.Context(), root, delta.Definition{
-		Name: filepath.Base(uri), Schema: taxiSchema(), Properties: properties,
-	})
-	if err != nil && !errors.Is(err, delta.ErrTableExists) {
+	definition := delta.Definition{Name: filepath.Base(uri), Schema: taxiSchema(), Properties: properties}
+	// What fails on an empty bucket in memory is the definition's fault.
+	if _, err := delta.Create(r.Context(), oss.NewMemory("trial"), definition); err != nil {
+		return api.TableDetail{}, failure{http.StatusBadRequest, err}
+	}
+	_, err = delta.Create(r.Context(), root, definition)
+	exists := errors.Is(err, delta.ErrTableExists)
+	if err != nil && !exists {
 		return api.TableDetail{}, err
 	}
-	return s.detail(r.Context(), uri)
+	detail, err := s.detail(r.Context(), uri)
+	if err != nil {
+		return api.TableDetail{}, err
+	}
+	if others := differences(request.Properties, detail.Properties); exists && len(others) > 0 {
+		return api.TableDetail{}, conflict("table %s exists with other properties: %s; use it as it is (ask for no properties), choose another name, or begin anew with `lakekit reset`",
+			uri, strings.Join(others, ", "))
+	}
+	return detail, nil
+}
+
+// differences names the properties that are not what was asked for; case does
+// not count in their names.
+func differences(asked, has map[string]string) []string {
+	lower := map[string]string{}
+	for key, value := range has {
+		lower[strings.ToLower(key)] = value
+	}
+	var others []string
+	for _, key := range slices.Sorted(maps.Keys(asked)) {
+		switch value, set := lower[strings.ToLower(key)]; {
+		case !set:
+			others = append(others, fmt.Sprintf("%s is not set, %s was asked for", key, asked[key]))
+		case value != asked[key]:
+			others = append(others, fmt.Sprintf("%s is %s, %s was asked for", key, value, asked[key]))
+		}
+	}
+	return others
 }
 
 func (s *Server) detail(ctx context.Context, uri string) (api.TableDetail, error) {
@@ -90,7 +125,7 @@ func (s *Server) describeTable(r *http.Request) (api.TableDetail, error) {
 }
 
 func (s *Server) tableHistory(r *http.Request) ([]api.HistoryEntry, error) {
-	limit, err := number(r, "limit", 0)
+	limit, err := number(r, "limit", 0, 0, math.MaxInt32)
 	if err != nil {
 		return nil, err
 	}
@@ -102,7 +137,7 @@ func (s *Server) tableHistory(r *http.Request) ([]api.HistoryEntry, error) {
 }
 
 func (s *Server) tableFiles(r *http.Request) ([]api.FileInfo, error) {
-	version, err := number(r, "version", -1)
+	version, err := number(r, "version", -1, -1, math.MaxInt64)
 	if err != nil {
 		return nil, err
 	}
@@ -178,7 +213,7 @@ func (s *Server) objects(r *http.Request) ([]api.Object, error) {
 // runSQL runs one statement over the workshop's tables. Names are the tables
 // beside the course's table; addresses must lie in the workshop's bucket.
 func (s *Server) runSQL(ctx context.Context, request api.SQLRequest) (*api.Result, error) {
-	result, err := s.engine.Query(ctx, request.SQL, query.Request{
+	return s.engine.Query(ctx, request.SQL, query.Request{
 		Tables: s.queryTable,
 		TableNames: func(ctx context.Context) []string {
 			return TableNames(ctx, s.bucket, s.settings)
@@ -186,10 +221,6 @@ func (s *Server) runSQL(ctx context.Context, request api.SQLRequest) (*api.Resul
 		TimeZone: cmp.Or(request.TimeZone, s.settings.TimeZone),
 		MaxRows:  request.MaxRows,
 	})
-	if _, mistake := errors.AsType[*query.Error](err); mistake {
-		return nil, failure{http.StatusBadRequest, err}
-	}
-	return result, err
 }
 
 // queryTable says in SQL's terms that there is no such table.

@@ -42,6 +42,8 @@ type entry struct {
 	stop context.CancelFunc
 	done chan struct{}
 	err  error
+	// saved is the ElapsedSeconds of the progress last written to the ledger.
+	saved float64
 }
 
 // rowRange is the rows [From, To) of the generator.
@@ -115,7 +117,7 @@ func (t *traffic) start(ctx context.Context, request api.TrafficRequest) (api.Tr
 	}
 	var topic api.TopicInfo
 	if err := t.server.admin(func(a *kafka.Admin) (err error) { topic, err = a.DescribeTopic(ctx, request.Topic); return err }); err != nil {
-		return api.TrafficRun{}, topicFailure(err)
+		return api.TrafficRun{}, err
 	}
 
 	t.mutex.Lock()
@@ -224,14 +226,13 @@ func (t *traffic) produce(ctx context.Context, run *entry, source rowSource) {
 	defer run.stop()
 	last, err := kafka.Produce(ctx, t.server.kafka, source, kafka.ProduceOptions{
 		Topic: run.Request.Topic, Rate: run.Request.Rate, Records: run.Request.Records,
-		Report: func(p api.TrafficProgress) {
-			t.mutex.Lock()
-			defer t.mutex.Unlock()
-			run.Progress = p
-		},
+		Report: func(p api.TrafficProgress) { t.report(run, p) },
 	})
 	if errors.Is(err, context.Canceled) {
 		err = nil
+	}
+	if errors.Is(err, kafka.ErrTopicNotFound) {
+		err = fmt.Errorf("topic %s is gone: it was deleted while run %d produced into it; its records are lost, and `lakekit reset` begins anew with topic, table and checkpoint together (%w)", run.Request.Topic, run.ID, err)
 	}
 	err = errors.Join(err, source.Close())
 
@@ -242,6 +243,23 @@ func (t *traffic) produce(ctx context.Context, run *entry, source rowSource) {
 		run.Progress.State, run.Progress.Message = api.TrafficFailed, err.Error()
 		t.server.log.Error("producing", "run", run.ID, "error", err)
 	}
+	if err := t.save(); err != nil {
+		t.server.log.Error("keeping the ledger of produced records", "error", err)
+	}
+}
+
+// savedEverySeconds bounds how much of a run's account a crash can lose.
+const savedEverySeconds = 3
+
+// report takes a run's account so far, and writes it to the ledger now and then.
+func (t *traffic) report(run *entry, p api.TrafficProgress) {
+	t.mutex.Lock()
+	defer t.mutex.Unlock()
+	run.Progress = p
+	if p.ElapsedSeconds < run.saved+savedEverySeconds {
+		return
+	}
+	run.saved = p.ElapsedSeconds
 	if err := t.save(); err != nil {
 		t.server.log.Error("keeping the ledger of produced records", "error", err)
 	}
@@ -361,5 +379,5 @@ func (s *Server) send(r *http.Request) (api.TrafficProgress, error) {
 	progress, err := kafka.Produce(ctx, s.kafka, &givenValues{request.Values}, kafka.ProduceOptions{
 		Topic: cmp.Or(request.Topic, s.settings.Topic), Records: int64(len(request.Values)),
 	})
-	return progress, topicFailure(err)
+	return progress, err
 }

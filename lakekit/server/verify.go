@@ -69,7 +69,7 @@ func (s *Server) verify(r *http.Request) (api.Verdict, error) {
 	began := time.Now()
 	ctx := r.Context()
 	if active := s.traffic.active(s.settings.Topic); len(active) > 0 {
-		return api.Verdict{}, conflict("traffic is still being produced (run %d); stop it, then let the stream catch up, then verify", active[0].ID)
+		return api.Verdict{}, conflict("traffic is still being produced (run %d): end it with `lakekit traffic stop`, let the stream catch up, then verify", active[0].ID)
 	}
 	if err := s.traffic.reconcile(ctx, s.settings.Topic); err != nil {
 		return api.Verdict{}, err
@@ -105,7 +105,7 @@ func (s *Server) countMessages(ctx context.Context, v *api.Verdict) error {
 	return s.admin(func(a *kafka.Admin) error {
 		topic, err := a.DescribeTopic(ctx, s.settings.Topic)
 		v.Messages = topic.Records()
-		return topicFailure(err)
+		return err
 	})
 }
 
@@ -119,18 +119,25 @@ func (s *Server) countRows(ctx context.Context, v *api.Verdict, want *expect.Res
 	if v.DeadLetters, err = s.countDeadLetters(ctx); err != nil {
 		return err
 	}
-	behind := "the stream may still be behind: `lakekit verify --wait`; a stream that began with startingOffsets=latest never saw what was there before"
+	const behind = "the stream may still be behind: `lakekit verify --wait`; a stream that began with startingOffsets=latest never saw what was there before"
 	v.Checks = append(v.Checks,
-		equal("rows of the table", v.Rows, want.All.Trips, "records produced", behind),
-		equal("rows and refused records", v.Rows+v.DeadLetters, v.Messages, "messages of the topic", behind+"; retention may have removed messages: `lakekit topic describe`"),
+		equal("rows of the table", v.Rows, want.All.Trips, "records produced", behind,
+			"the topic holds records that no run of traffic sent, or the table rows from elsewhere: `lakekit reset` begins anew"),
+		equal("rows and refused records", v.Rows+v.DeadLetters, v.Messages, "messages of the topic", behind,
+			"retention has removed messages from the topic (`lakekit topic describe`), or the table holds rows from elsewhere: `lakekit reset` begins anew"),
 	)
 	return nil
 }
 
-func equal(name string, found, expected int64, of, hint string) api.Check {
+// equal checks a number; fewer and more are the hints for when there are too
+// few or too many.
+func equal(name string, found, expected int64, of, fewer, more string) api.Check {
 	check := api.Check{Name: name, OK: found == expected, Detail: fmt.Sprintf("%d of %d %s", found, expected, of)}
-	if !check.OK {
-		check.Hint = hint
+	switch {
+	case found < expected:
+		check.Hint = fewer
+	case found > expected:
+		check.Hint = more
 	}
 	return check
 }

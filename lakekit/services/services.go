@@ -115,7 +115,7 @@ func start(ctx context.Context, s *settings.Settings, role settings.Role, report
 		if status := statusOf(s, role); status.Running() && status.PID == command.Process.Pid {
 			note := ""
 			if usual := fmt.Sprintf("127.0.0.1:%d", usualPorts[role]); status.Address != usual {
-				note = fmt.Sprintf(" (%s is in use by another program)", usual)
+				note = fmt.Sprintf(" (another program had %s)", usual)
 			}
 			report(fmt.Sprintf("%-7s ready at %s%s after %.1f s", role, status.Address, note, time.Since(began).Seconds()))
 			return nil

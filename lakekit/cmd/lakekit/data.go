@@ -186,7 +186,11 @@ func openTable(named map[string]string) func(context.Context, string) (*delta.Ta
 		if err != nil {
 			return nil, err
 		}
-		return delta.Open(ctx, oss.Prefix(bucket, key))
+		table, err := delta.Open(ctx, oss.Prefix(bucket, key))
+		if errors.Is(err, delta.ErrNotTable) && !given && address != uri {
+			return nil, query.ErrUnknownTable
+		}
+		return table, err
 	}
 }
 

@@ -1,0 +1,226 @@
+package server
+
+import (
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"taxilake/lakekit/api"
+	"taxilake/lakekit/delta"
+	"taxilake/lakekit/kafka"
+	"taxilake/lakekit/oss"
+)
+
+// newStreams is a server with a broker, a topic and the course's table, and no
+// stream yet.
+func newStreams(t *testing.T) *streams {
+	t.Helper()
+	s := newTraffic(t).server
+	s.bucket = oss.NewMemory("lake")
+	s.tables = map[string]*delta.Table{}
+	s.settings.OSS.Bucket = "lake"
+	s.settings.Table, s.settings.Checkpoint = "oss://lake/delta/taxi_record", "oss://lake/checkpoints/taxi_record"
+	for _, key := range []string{"delta/taxi_record", "delta/other"} {
+		if _, err := delta.Create(t.Context(), oss.Prefix(s.bucket, key), delta.Definition{Schema: taxiSchema()}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	err := s.admin(func(a *kafka.Admin) error {
+		_, err := a.CreateTopic(t.Context(), kafka.TopicSpec{Name: "second_topic", Partitions: 1})
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s.streams, err = openStreams(t.Context(), s); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.streams.close(t.Context()) })
+	return s.streams
+}
+
+func (all *streams) mustStart(t *testing.T, request api.StreamRequest) api.StreamStatus {
+	t.Helper()
+	status, err := all.start(t.Context(), request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return status
+}
+
+// processAll asks as a client does.
+func (all *streams) processAll(t *testing.T, name string) (api.StreamStatus, error) {
+	request := httptest.NewRequestWithContext(t.Context(), "POST", "/", nil)
+	request.SetPathValue("name", name)
+	return all.server.processAllAvailable(request)
+}
+
+func TestStreamsThatCannotRunTogether(t *testing.T) {
+	all := newStreams(t)
+	first := all.mustStart(t, api.StreamRequest{})
+	for _, test := range []struct {
+		name    string
+		request api.StreamRequest
+		status  int // 0: it is the first stream
+		message string
+	}{
+		{"the same by default", api.StreamRequest{}, 0, ""},
+		{"the same, written otherwise", api.StreamRequest{Subscribe: " nyc_taxi_data,", Table: "oss://lake//delta/taxi_record/", CheckpointLocation: "oss://lake/checkpoints//taxi_record/"}, 0, ""},
+		{"other options", api.StreamRequest{Trigger: "2 seconds"}, 409, "lakekit stream stop --name taxi_record"},
+		{"its checkpoint", api.StreamRequest{Name: "b", Table: "other", CheckpointLocation: "oss://lake/checkpoints/taxi_record"}, 409, "stream taxi_record runs already with checkpoint"},
+		{"its checkpoint with a slash", api.StreamRequest{Name: "b", Table: "other", CheckpointLocation: "oss://lake/checkpoints//taxi_record//"}, 409, "stream taxi_record runs already with checkpoint"},
+		{"its topic and table", api.StreamRequest{Name: "b", CheckpointLocation: "oss://lake/checkpoints/b"}, 409, "stream taxi_record streams topic nyc_taxi_data"},
+		{"its topic among others", api.StreamRequest{Name: "b", Subscribe: "second_topic, nyc_taxi_data", CheckpointLocation: "oss://lake/checkpoints/b"}, 409, "stream taxi_record"},
+		{"bad trigger", api.StreamRequest{Name: "b", Table: "other", Trigger: "now and then"}, 400, "trigger"},
+		{"bad startingOffsets", api.StreamRequest{Name: "b", Table: "other", StartingOffsets: "yesterday"}, 400, "startingOffsets"},
+		{"bad name", api.StreamRequest{Name: "a/b"}, 400, "name of a stream"},
+		{"no topic", api.StreamRequest{Name: "b", Table: "other", Subscribe: "no_such_topic"}, 404, "no_such_topic"},
+		{"no topic at all", api.StreamRequest{Name: "b", Table: "other", Subscribe: " ,"}, 400, "no topic"},
+		{"no table", api.StreamRequest{Name: "b", Table: "no_such_table"}, 404, "no_such_table"},
+		{"checkpoint at its table", api.StreamRequest{Name: "b", Table: "other", CheckpointLocation: "oss://lake/delta/other/"}, 400, "folder of its own"},
+		{"checkpoint in its dead letters", api.StreamRequest{Name: "b", Table: "other", CheckpointLocation: "oss://lake/delta/other_dead_letters/c"}, 400, "folder of its own"},
+		{"checkpoint around its table", api.StreamRequest{Name: "b", Table: "other", CheckpointLocation: "oss://lake/delta"}, 400, "folder of its own"},
+		{"checkpoint elsewhere", api.StreamRequest{Name: "b", Table: "other", CheckpointLocation: "/tmp/c"}, 400, "oss://lake/"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			status, err := all.start(t.Context(), test.request)
+			if test.status == 0 {
+				if err != nil || status.RunID != first.RunID {
+					t.Errorf("%+v, %v; want run %s", status, err, first.RunID)
+				}
+				return
+			}
+			if err == nil || statusOf(err) != test.status || !strings.Contains(err.Error(), test.message) {
+				t.Errorf("%v, want status %d and %q", err, test.status, test.message)
+			}
+		})
+	}
+	all.mustStart(t, api.StreamRequest{Name: "c", Subscribe: "second_topic", CheckpointLocation: "oss://lake/checkpoints/c", StartingOffsets: `{"second_topic":{"0":-2}}`})
+}
+
+func TestStopOfAStreamThatHasEnded(t *testing.T) {
+	for _, test := range []struct {
+		name string
+		end  func(*testing.T, *streams) *streams
+		why  string
+	}{
+		{"stopped", func(t *testing.T, all *streams) *streams {
+			all.mustStart(t, api.StreamRequest{})
+			if _, err := all.stop(t.Context(), "taxi_record"); err != nil {
+				t.Fatal(err)
+			}
+			return all
+		}, ""},
+		{"failed, for its topic was deleted", func(t *testing.T, all *streams) *streams {
+			all.mustStart(t, api.StreamRequest{Trigger: "10 milliseconds"})
+			if err := all.server.admin(func(a *kafka.Admin) error { return a.DeleteTopic(t.Context(), testTopic) }); err != nil {
+				t.Fatal(err)
+			}
+			<-all.queries["taxi_record"].query.Done()
+			return all
+		}, "topic does not exist"},
+		{"not resumed", func(t *testing.T, all *streams) *streams {
+			all.queries["taxi_record"] = &stream{Running: true, Request: api.StreamRequest{Name: "taxi_record", Trigger: "never"}}
+			if err := saveJSON(all.path, all.queries); err != nil {
+				t.Fatal(err)
+			}
+			again, err := openStreams(t.Context(), all.server)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return again
+		}, `trigger "never"`},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			all := newStreams(t)
+			all = test.end(t, all)
+			all.server.streams = all
+			_, err := all.processAll(t, "taxi_record")
+			if err == nil || statusOf(err) != 409 || !strings.Contains(err.Error(), "`lakekit stream start`, or the cell of lesson 03") || !strings.Contains(err.Error(), test.why) {
+				t.Errorf("process all available: %v", err)
+			}
+			status, err := all.stop(t.Context(), "taxi_record")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if status.IsActive || !strings.Contains(status.Error, test.why) || (status.Error == "") != (test.why == "") {
+				t.Errorf("status %+v, want the error %q", status, test.why)
+			}
+			again, err := openStreams(t.Context(), all.server)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if again.queries["taxi_record"].Running {
+				t.Error("the stop is not remembered")
+			}
+		})
+	}
+}
+
+func TestUnknownStreamNamesTheKnownOnes(t *testing.T) {
+	all := &streams{queries: map[string]*stream{}}
+	if _, err := all.find("a"); err == nil || statusOf(err) != 404 || !strings.Contains(err.Error(), "lakekit stream start --name a") {
+		t.Errorf("%v", err)
+	}
+	all.queries["c"], all.queries["b"] = &stream{}, &stream{}
+	if _, err := all.find("a"); err == nil || statusOf(err) != 404 || !strings.Contains(err.Error(), "there are: b, c") {
+		t.Errorf("%v", err)
+	}
+}
+
+func TestTableThatExists(t *testing.T) {
+	s := newStreams(t).server
+	for _, test := range []struct {
+		name, body string
+		status     int // 0: it is the table
+		message    []string
+	}{
+		{"unknown property", `{"uri":"new","properties":{"delta.autoCompact":"true"}}`, 400, []string{"did you mean"}},
+		{"new", `{"uri":"new","properties":{"delta.checkpointInterval":"20"}}`, 0, nil},
+		{"the same", `{"uri":"new","properties":{"delta.checkpointinterval":"20"}}`, 0, nil},
+		{"as it is", `{"uri":"new"}`, 0, nil},
+		{"others", `{"uri":"oss://lake/delta//new/","properties":{"delta.checkpointInterval":"5","delta.appendOnly":"true"}}`,
+			409, []string{"delta.checkpointInterval is 20, 5 was asked for", "delta.appendOnly is not set", "lakekit reset"}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			detail, err := s.createTable(httptest.NewRequestWithContext(t.Context(), "POST", "/", strings.NewReader(test.body)))
+			if test.status == 0 {
+				if err != nil || detail.Properties["delta.checkpointInterval"] != "20" {
+					t.Errorf("%+v, %v", detail, err)
+				}
+				return
+			}
+			if err == nil || statusOf(err) != test.status {
+				t.Fatalf("%v, want status %d", err, test.status)
+			}
+			for _, part := range test.message {
+				if !strings.Contains(err.Error(), part) {
+					t.Errorf("%v does not say %q", err, part)
+				}
+			}
+		})
+	}
+}
+
+func TestPlain(t *testing.T) {
+	for given, want := range map[string]string{
+		"oss://lake/a/b":      "oss://lake/a/b",
+		"oss://lake/a/b/":     "oss://lake/a/b",
+		"oss://lake//a///b//": "oss://lake/a/b",
+		"oss://lake/":         "oss://lake",
+		"oss://lake/a/../b":   "oss://lake/a/../b",
+		"a//b":                "a//b",
+	} {
+		if got := plain(given); got != want {
+			t.Errorf("plain(%s) = %s, want %s", given, got, want)
+		}
+	}
+}
+
+func TestHintsOfUnequalNumbers(t *testing.T) {
+	for found, want := range map[int64]string{9: "fewer", 10: "", 11: "more"} {
+		if check := equal("rows", found, 10, "records", "fewer", "more"); check.Hint != want || check.OK != (want == "") {
+			t.Errorf("%d of 10: %+v", found, check)
+		}
+	}
+}
