@@ -11,5 +11,5 @@
 //
 // Caveats: tables are read at reader version 1 and 2, or 3 with timestampNtz and
 // vacuumProtocolCheck; deletion vectors, column mapping, V2 checkpoints are
-// refused by name. Data files of aborted writes stay until they are vacuumed.
+// refused by name. Data files of a writer that crashed stay until they are vacuumed.
 package delta
