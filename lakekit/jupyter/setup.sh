@@ -134,8 +134,8 @@ make_python() {
 	fi
 	cat <<-END
 
-		Jupyter could not be installed: the package index (pip config get global.index-url,
-		else https://pypi.org) is out of reach, and Debian's packages are not installed.
+		Jupyter could not be installed: pip's package index is out of reach (pip config
+		list shows another one, if one is set), and Debian's packages are not installed.
 		Either connect to the network, or on Debian and Ubuntu:
 		  sudo apt-get install jupyter-notebook jupyter-nbconvert python3-nbclient python3-venv
 	END
