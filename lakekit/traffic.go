@@ -34,18 +34,6 @@ func (t *Traffic) WithContext(ctx context.Context) *Traffic {
 	return &Traffic{t.workshop.WithContext(ctx), t.run}
 }
 
-// Traffic returns the newest run.
-func (w *Workshop) Traffic() (*Traffic, error) {
-	runs, err := w.TrafficRuns()
-	if err != nil {
-		return nil, err
-	}
-	if len(runs) == 0 {
-		return nil, fmt.Errorf("no traffic was produced yet: lab.StartTraffic begins it")
-	}
-	return &Traffic{w, runs[len(runs)-1]}, nil
-}
-
 // TrafficRuns lists all runs since the last reset.
 func (w *Workshop) TrafficRuns() (TrafficRuns, error) {
 	var runs TrafficRuns

@@ -100,17 +100,8 @@ func TestBrokerSilent(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			w := newWorld(t, 1)
-			w.sendRecords(10)
-			o := w.options()
-			o.Trigger = ProcessingTime(time.Millisecond)
-			q, err := Start(t.Context(), o)
-			if err != nil {
-				t.Fatal(err)
-			}
+			q := w.caughtUp(10)
 			defer stop(t, q)
-			if err := q.ProcessAllAvailable(t.Context()); err != nil {
-				t.Fatal(err)
-			}
 			release := w.silence(test.key)
 			defer release()
 			silent := time.Now()

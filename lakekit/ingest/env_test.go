@@ -19,6 +19,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"taxilake/lakekit/api"
 	"taxilake/lakekit/delta"
 	"taxilake/lakekit/kafka"
 	"taxilake/lakekit/oss"
@@ -317,6 +318,27 @@ func prefixed(prefix string, keys []string) []string {
 		keys[i] = prefix + "/" + keys[i]
 	}
 	return keys
+}
+
+// caughtUp is a query that has read n new records and goes on.
+func (w *world) caughtUp(n int) *Query {
+	w.t.Helper()
+	w.sendRecords(n)
+	o := w.options()
+	o.Trigger = ProcessingTime(time.Millisecond)
+	q, err := Start(w.t.Context(), o)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	if err := q.ProcessAllAvailable(w.t.Context()); err != nil {
+		stop(w.t, q)
+		w.t.Fatal(err)
+	}
+	return q
+}
+
+func equalOffsets(a, b api.PartitionOffsets) bool {
+	return maps.EqualFunc(a, b, maps.Equal[map[int32]int64, map[int32]int64])
 }
 
 func stop(t testing.TB, q *Query) {

@@ -336,17 +336,8 @@ func TestGuardsWhileRunning(t *testing.T) {
 // A column added to the table while the query runs is filled from then on.
 func TestSchemaGrowsWhileRunning(t *testing.T) {
 	w := newWorld(t, 1)
-	w.sendRecords(2)
-	o := w.options()
-	o.Trigger = ProcessingTime(time.Millisecond)
-	q, err := Start(t.Context(), o)
-	if err != nil {
-		t.Fatal(err)
-	}
+	q := w.caughtUp(2)
 	defer stop(t, q)
-	if err := q.ProcessAllAvailable(t.Context()); err != nil {
-		t.Fatal(err)
-	}
 	s := w.snapshot()
 	metadata := s.Metadata()
 	metadata.SchemaString = strings.TrimSuffix(metadata.SchemaString, "]}") + `,{"name":"tip","type":"double","nullable":true,"metadata":{}}]}`

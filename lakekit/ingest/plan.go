@@ -60,10 +60,6 @@ func reaches(at, target api.PartitionOffsets) bool {
 	return countBehind(at, target) == 0
 }
 
-func equalOffsets(a, b api.PartitionOffsets) bool {
-	return maps.EqualFunc(a, b, maps.Equal[map[int32]int64, map[int32]int64])
-}
-
 func clone(o api.PartitionOffsets) api.PartitionOffsets {
 	c := make(api.PartitionOffsets, len(o))
 	for topic, partitions := range o {

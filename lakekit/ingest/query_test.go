@@ -190,17 +190,8 @@ func TestStartingOffsets(t *testing.T) {
 
 func TestNewPartitionsBeginAtZero(t *testing.T) {
 	w := newWorld(t, 1)
-	w.sendRecords(10)
-	o := w.options()
-	o.Trigger = ProcessingTime(time.Millisecond)
-	q, err := Start(t.Context(), o)
-	if err != nil {
-		t.Fatal(err)
-	}
+	q := w.caughtUp(10)
 	defer stop(t, q)
-	if err := q.ProcessAllAvailable(t.Context()); err != nil {
-		t.Fatal(err)
-	}
 	if _, err := w.admin.CreatePartitions(t.Context(), []confluent.PartitionsSpecification{{Topic: testTopic, IncreaseTo: 3}}); err != nil {
 		t.Fatal(err)
 	}

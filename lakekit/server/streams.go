@@ -249,7 +249,10 @@ func (all *streams) stop(ctx context.Context, name string) (api.StreamStatus, er
 		return api.StreamStatus{}, err
 	}
 	if known.query != nil {
-		_ = known.query.Stop(ctx) // why it had failed, which is no failure of the stop
+		// Why it had failed is no failure of the stop.
+		if err := known.query.Stop(ctx); err != nil && ctx.Err() != nil {
+			return api.StreamStatus{}, err
+		}
 	}
 	all.mutex.Lock()
 	defer all.mutex.Unlock()

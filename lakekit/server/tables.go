@@ -187,12 +187,8 @@ func (s *Server) objects(r *http.Request) ([]api.Object, error) {
 	if prefix != "" {
 		prefix += "/"
 	}
-	delimiter := "/"
-	if r.URL.Query().Get("recursive") == "true" {
-		delimiter = ""
-	}
 	objects := []api.Object{}
-	for object, err := range s.bucket.List(r.Context(), oss.ListOptions{Prefix: prefix, Delimiter: delimiter}) {
+	for object, err := range s.bucket.List(r.Context(), oss.ListOptions{Prefix: prefix, Delimiter: "/"}) {
 		if err != nil {
 			return nil, err
 		}

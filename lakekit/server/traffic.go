@@ -41,7 +41,6 @@ type entry struct {
 
 	stop context.CancelFunc
 	done chan struct{}
-	err  error
 	// saved is the ElapsedSeconds of the progress last written to the ledger.
 	saved float64
 }
@@ -238,7 +237,7 @@ func (t *traffic) produce(ctx context.Context, run *entry, source rowSource) {
 
 	t.mutex.Lock()
 	defer t.mutex.Unlock()
-	run.Progress, run.err, run.Ended = last, err, time.Now().UTC()
+	run.Progress, run.Ended = last, time.Now().UTC()
 	if err != nil {
 		run.Progress.State, run.Progress.Message = api.TrafficFailed, err.Error()
 		t.server.log.Error("producing", "run", run.ID, "error", err)

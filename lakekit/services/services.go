@@ -87,16 +87,6 @@ func Up(ctx context.Context, s *settings.Settings, report func(line string)) err
 	return nil
 }
 
-// Start starts one service, unless it is running.
-func Start(ctx context.Context, s *settings.Settings, role settings.Role, report func(line string)) error {
-	unlock, err := turn(s.State)
-	if err != nil {
-		return err
-	}
-	defer unlock()
-	return start(ctx, s, role, report)
-}
-
 func start(ctx context.Context, s *settings.Settings, role settings.Role, report func(string)) error {
 	if status := statusOf(s, role); status.Running() {
 		report(fmt.Sprintf("%-7s already running at %s", role, status.Address))
@@ -244,7 +234,7 @@ func awaitEnd(ctx context.Context, s *settings.Settings, role settings.Role) err
 	return nil
 }
 
-// turn makes Up, Start and Down of one state folder wait for each other.
+// turn makes Up and Down of one state folder wait for each other.
 func turn(state string) (unlock func(), err error) {
 	path := filepath.Join(state, "run", "turn.lock")
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
