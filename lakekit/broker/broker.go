@@ -2,6 +2,7 @@ package broker
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -23,6 +24,8 @@ type Options struct {
 	Dir   string            // holds everything; made when missing
 	Port  int               // on 127.0.0.1; 0: a free one
 	Ready func(addr string) // called once, when the broker answers at addr (host:port); may be nil
+	TLS   *tls.Config       // with the server's certificate; nil: plaintext
+	Users []User            // who may log in; none: anybody, without a login, may do everything
 }
 
 // Run serves from the folder until ctx ends, then stops cleanly and returns
@@ -62,7 +65,7 @@ const describeTopicPartitions = 75
 func start(o Options) (*kfake.Cluster, error) {
 	versions := kversion.Stable()
 	versions.SetMaxKeyVersion(describeTopicPartitions, -1)
-	cluster, err := kfake.NewCluster(
+	options := []kfake.Opt{
 		kfake.DataDir(o.Dir),
 		kfake.Ports(o.Port),
 		kfake.ClusterID(clusterID),
@@ -73,7 +76,11 @@ func start(o Options) (*kfake.Cluster, error) {
 			"log.segment.bytes":      "16777216", // retention removes whole segments
 		}),
 		kfake.WithLogger(logger{}),
-	)
+	}
+	if o.TLS != nil {
+		options = append(options, kfake.TLS(o.TLS))
+	}
+	cluster, err := kfake.NewCluster(append(options, accessControl(o.Users)...)...)
 	if errors.Is(err, syscall.EADDRINUSE) {
 		return nil, fmt.Errorf("%w: 127.0.0.1:%d: end the program that listens there or choose another port (0: any free one)", ErrPortTaken, o.Port)
 	}
@@ -81,6 +88,7 @@ func start(o Options) (*kfake.Cluster, error) {
 		return nil, fmt.Errorf("start broker on folder %s: %w", o.Dir, err)
 	}
 	checkTopicRequests(cluster)
+	answerRefusedLogins(cluster, o.Users)
 	refuseRecordsWhenFull(cluster, func() (int64, error) { return freeSpace(o.Dir) })
 	return cluster, nil
 }

@@ -80,11 +80,15 @@ func portOf(t *testing.T, addr string) int {
 // serve runs a broker until stop, which waits for its end.
 func serve(t *testing.T, dir string) (addr string, stop func()) {
 	t.Helper()
+	return serveWith(t, broker.Options{Dir: dir})
+}
+
+func serveWith(t *testing.T, o broker.Options) (addr string, stop func()) {
+	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	ready, ended := make(chan string, 1), make(chan error, 1)
-	go func() {
-		ended <- broker.Run(ctx, broker.Options{Dir: dir, Ready: func(addr string) { ready <- addr }})
-	}()
+	o.Ready = func(addr string) { ready <- addr }
+	go func() { ended <- broker.Run(ctx, o) }()
 	select {
 	case addr = <-ready:
 	case err := <-ended:

@@ -11,6 +11,8 @@
 // Caveats: one broker, so one replica of everything. Writes are left to the
 // operating system's cache, as Kafka does by default: a killed process loses
 // nothing, a power cut may. After a kill, offsets of a partition start at 0
-// again if retention had emptied it before. No authentication: it listens on
-// loopback only. The reference stays Apache Kafka.
+// again if retention had emptied it before. It listens on loopback only, by
+// default in plaintext and for everybody; TLS, logins (SASL PLAIN and SCRAM)
+// and ACLs are there to test and teach clients with. The reference stays
+// Apache Kafka.
 package broker

@@ -5,26 +5,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"regexp"
 	"slices"
+	"sync"
 	"time"
 
 	confluent "github.com/confluentinc/confluent-kafka-go/v2/kafka"
 
 	"taxilake/lakekit/api"
-)
-
-var (
-	// ErrTopicNotFound is returned for a topic that the cluster does not have.
-	ErrTopicNotFound = errors.New("topic does not exist")
-	// ErrTopicName is returned for a name that Kafka does not allow.
-	ErrTopicName = errors.New("bad topic name")
-	// ErrPartitionCount is returned by CreateTopic when the topic exists with
-	// another number of partitions.
-	ErrPartitionCount = errors.New("topic exists with another number of partitions")
-	// ErrNoBroker is returned when no broker answers in time.
-	ErrNoBroker = errors.New("no broker answers")
 )
 
 // answerTimeout bounds a call to the cluster, on top of the caller's context.
@@ -34,46 +22,64 @@ const answerTimeout = 10 * time.Second
 // calls, at once if need be; Close it.
 type Admin struct {
 	client  *confluent.AdminClient
+	parent  *confluent.Producer // unlike an AdminClient of its own it hands out error events
 	servers string
+	health  *health
+	drained sync.WaitGroup
 	logs    chan struct{} // closed when the client's log has ended
 }
 
 // NewAdmin makes a client. It does not connect yet: a wrong address shows at
 // the first call, a wrong property here.
 func NewAdmin(c Config) (*Admin, error) {
-	client, err := confluent.NewAdminClient(c.admin())
+	parent, err := confluent.NewProducer(c.admin())
 	if err != nil {
 		return nil, fmt.Errorf("make a kafka admin client: %w", err)
 	}
-	return &Admin{client, c.Servers(), forwardLogs(client.Logs())}, nil
+	client, err := confluent.NewAdminClientFromProducer(parent)
+	if err != nil {
+		parent.Close()
+		return nil, fmt.Errorf("make a kafka admin client: %w", err)
+	}
+	a := &Admin{client: client, parent: parent, servers: c.Servers(), health: &health{}}
+	a.logs = a.health.follow(parent.Logs())
+	a.drained.Go(func() {
+		for e := range parent.Events() {
+			if e, ok := e.(confluent.Error); ok {
+				a.health.event(e)
+			}
+		}
+	})
+	return a, nil
 }
 
 // Close ends the client.
 func (a *Admin) Close() {
 	a.client.Close()
+	a.parent.Close()
+	a.drained.Wait()
 	<-a.logs
 }
 
-// forwardLogs hands librdkafka's log to slog until the client is closed.
-func forwardLogs(from <-chan confluent.LogEvent) (ended chan struct{}) {
-	ended = make(chan struct{})
-	go func() {
-		defer close(ended)
-		for e := range from {
-			slog.Debug("librdkafka: "+e.Message, "client", e.Name, "facility", e.Tag)
-		}
-	}()
-	return ended
+// begin bounds a call: by answerTimeout, and by a refusal.
+func (a *Admin) begin(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
+	ctx, end := a.health.watch(ctx)
+	return ctx, func() {
+		end()
+		cancel()
+	}
 }
 
 // Cluster describes the cluster.
 func (a *Admin) Cluster(ctx context.Context) (api.ClusterInfo, error) {
-	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
-	defer cancel()
+	ctx, end := a.begin(ctx)
+	defer end()
 	d, err := a.client.DescribeCluster(ctx)
 	if err != nil {
 		return api.ClusterInfo{}, a.failed(err, "describe the cluster")
 	}
+	a.health.well()
 	info := api.ClusterInfo{ControllerID: -1}
 	if d.ClusterID != nil {
 		info.ID = *d.ClusterID
@@ -107,8 +113,8 @@ func (a *Admin) CreateTopic(ctx context.Context, spec TopicSpec) (api.TopicInfo,
 	if err := checkTopicName(spec.Name); err != nil {
 		return api.TopicInfo{}, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
-	defer cancel()
+	ctx, end := a.begin(ctx)
+	defer end()
 	err := a.createTopic(ctx, spec)
 	exists := isCode(err, confluent.ErrTopicAlreadyExists)
 	if err != nil && !exists {
@@ -124,7 +130,7 @@ func (a *Admin) CreateTopic(ctx context.Context, spec TopicSpec) (api.TopicInfo,
 	return info, nil
 }
 
-func (a *Admin) createTopic(ctx context.Context, spec TopicSpec) error {
+func (a *Admin) createTopic(ctx context.Context, spec TopicSpec, options ...confluent.CreateTopicsAdminOption) error {
 	orDefault := func(n int) int {
 		if n == 0 {
 			return -1 // KIP-464
@@ -136,7 +142,7 @@ func (a *Admin) createTopic(ctx context.Context, spec TopicSpec) error {
 		NumPartitions:     orDefault(spec.Partitions),
 		ReplicationFactor: orDefault(spec.ReplicationFactor),
 		Config:            spec.Configs,
-	}})
+	}}, options...)
 	if err != nil {
 		return err
 	}
@@ -148,7 +154,7 @@ func (a *Admin) createTopic(ctx context.Context, spec TopicSpec) error {
 func (a *Admin) awaitTopic(ctx context.Context, name string) (api.TopicInfo, error) {
 	for {
 		info, err := a.describeTopic(ctx, name)
-		if err == nil || !errors.Is(err, ErrTopicNotFound) && !isLeaderMissing(err) {
+		if !errors.Is(err, ErrTopicNotFound) {
 			return info, err
 		}
 		if wait(ctx, pollInterval) != nil {
@@ -160,16 +166,19 @@ func (a *Admin) awaitTopic(ctx context.Context, name string) (api.TopicInfo, err
 // pollInterval is between two looks at a cluster that is still at work.
 const pollInterval = 50 * time.Millisecond
 
-func isLeaderMissing(err error) bool {
-	return isCode(err, confluent.ErrLeaderNotAvailable) || isCode(err, confluent.ErrNotLeaderForPartition)
+// isInMotion is for a partition that has just been made, is being deleted, or
+// gets another leader.
+func isInMotion(err error) bool {
+	return isCode(err, confluent.ErrLeaderNotAvailable, confluent.ErrNotLeaderForPartition, confluent.ErrUnknownLeaderEpoch,
+		confluent.ErrFencedLeaderEpoch, confluent.ErrOffsetNotAvailable, confluent.ErrKafkaStorageError)
 }
 
 // Topics describes all topics but the cluster's internal ones, by name,
 // without their settings.
 func (a *Admin) Topics(ctx context.Context) ([]api.TopicInfo, error) {
-	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
-	defer cancel()
-	md, err := a.client.GetMetadata(nil, true, int(timeLeft(ctx).Milliseconds()))
+	ctx, end := a.begin(ctx)
+	defer end()
+	md, err := a.metadata(ctx, true)
 	if err != nil {
 		return nil, a.failed(err, "list the topics")
 	}
@@ -194,13 +203,28 @@ func (a *Admin) Topics(ctx context.Context) ([]api.TopicInfo, error) {
 	return topics, nil
 }
 
+// metadata asks any broker, in rounds: librdkafka's call does not end with ctx,
+// and a far broker may need longer than the first of them.
+func (a *Admin) metadata(ctx context.Context, allTopics bool) (*confluent.Metadata, error) {
+	for round := 250 * time.Millisecond; ; round *= 2 {
+		md, err := a.client.GetMetadata(nil, allTopics, int(min(round, timeLeft(ctx)).Milliseconds()))
+		if err == nil {
+			a.health.well()
+			return md, nil
+		}
+		if ctx.Err() != nil || !isCode(err, noAnswer...) {
+			return nil, cmp.Or(ctx.Err(), err)
+		}
+	}
+}
+
 // DescribeTopic describes one topic, or returns ErrTopicNotFound.
 func (a *Admin) DescribeTopic(ctx context.Context, name string) (api.TopicInfo, error) {
 	if err := checkTopicName(name); err != nil {
 		return api.TopicInfo{}, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
-	defer cancel()
+	ctx, end := a.begin(ctx)
+	defer end()
 	return a.describeTopic(ctx, name)
 }
 
@@ -225,15 +249,27 @@ type describedTopic struct {
 	err  error
 }
 
-// describe answers for each name, in the order of names.
+// describe answers for each name, in the order of names, when none of them is
+// in motion or ctx ends.
 func (a *Admin) describe(ctx context.Context, names []string) ([]describedTopic, error) {
 	if len(names) == 0 {
 		return nil, nil
 	}
+	for {
+		topics, err := a.describeNow(ctx, names)
+		inMotion := slices.ContainsFunc(topics, func(t describedTopic) bool { return isInMotion(t.err) })
+		if err != nil || !inMotion || wait(ctx, pollInterval) != nil {
+			return topics, err
+		}
+	}
+}
+
+func (a *Admin) describeNow(ctx context.Context, names []string) ([]describedTopic, error) {
 	result, err := a.client.DescribeTopics(ctx, confluent.NewTopicCollectionOfTopicNames(names))
 	if err != nil {
 		return nil, err
 	}
+	a.health.well()
 	topics := make([]describedTopic, len(names))
 	var all []topicPartition
 	for _, d := range result.TopicDescriptions {
@@ -336,8 +372,8 @@ func (a *Admin) DeleteTopic(ctx context.Context, name string) error {
 	if err := checkTopicName(name); err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
-	defer cancel()
+	ctx, end := a.begin(ctx)
+	defer end()
 	results, err := a.client.DeleteTopics(ctx, []string{name})
 	if err == nil {
 		err = orNil(results[0].Error)
@@ -350,7 +386,7 @@ func (a *Admin) DeleteTopic(ctx context.Context, name string) error {
 		if errors.Is(err, ErrTopicNotFound) {
 			return nil
 		}
-		if err != nil && !isLeaderMissing(err) {
+		if err != nil {
 			return err
 		}
 		if err := wait(ctx, pollInterval); err != nil {
@@ -369,34 +405,9 @@ func checkTopicName(name string) error {
 	return fmt.Errorf("%w %q: 1 to 249 letters a-z and A-Z, digits, '.', '_' and '-'", ErrTopicName, name)
 }
 
-// failed says what failed, and turns librdkafka's answer into what a caller
-// decides on.
+// failed says what failed, and why.
 func (a *Admin) failed(err error, format string, args ...any) error {
-	return callFailed(err, a.servers, format, args...)
-}
-
-func callFailed(err error, servers, format string, args ...any) error {
-	what := fmt.Sprintf(format, args...)
-	switch {
-	case errors.Is(err, context.DeadlineExceeded), isCode(err, confluent.ErrTimedOut), isCode(err, confluent.ErrTransport), isCode(err, confluent.ErrAllBrokersDown):
-		return fmt.Errorf("%s: %w at %s within %v: check the address; the embedded broker: `lakekit status` tells whether it runs, `lakekit up` starts it (%w)", what, ErrNoBroker, servers, answerTimeout, err)
-	case isCode(err, confluent.ErrUnknownTopicOrPart), isCode(err, confluent.ErrUnknownTopic), isCode(err, confluent.ErrUnknownPartition):
-		return fmt.Errorf("%s: %w on %s: create it first, or check the name", what, ErrTopicNotFound, servers)
-	}
-	return fmt.Errorf("%s: %w", what, err)
-}
-
-func isCode(err error, code confluent.ErrorCode) bool {
-	var e confluent.Error
-	return errors.As(err, &e) && e.Code() == code
-}
-
-// orNil is for the errors that confluent's results hold by value.
-func orNil(e confluent.Error) error {
-	if e.Code() == confluent.ErrNoError {
-		return nil
-	}
-	return e
+	return callFailed(err, a.servers, a.health, format, args...)
 }
 
 func timeLeft(ctx context.Context) time.Duration {

@@ -3,134 +3,144 @@ package kafka_test
 import (
 	"context"
 	"errors"
-	"maps"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"taxilake/lakekit/api"
+	"taxilake/lakekit/broker"
 	"taxilake/lakekit/kafka"
 )
 
 func TestCluster(t *testing.T) {
-	c := startBroker(t)
-	info, err := newAdmin(t, c).Cluster(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	if info.ID != "lakekit-embedded-kfake" || len(info.Brokers) != 1 || info.ControllerID != info.Brokers[0].ID || info.Brokers[0].Host != "127.0.0.1" || info.Brokers[0].Port == 0 {
-		t.Errorf("cluster %+v", info)
-	}
+	onEachCluster(t, func(t *testing.T, c kafka.Config, name func(string) string) {
+		info, err := newAdmin(t, c).Cluster(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if info.ID == "" || len(info.Brokers) != 1 || info.ControllerID != info.Brokers[0].ID || info.Brokers[0].Host == "" || info.Brokers[0].Port == 0 {
+			t.Errorf("cluster %+v", info)
+		}
+	})
 }
 
 func TestCreateTopic(t *testing.T) {
-	a := newAdmin(t, startBroker(t))
-	spec := kafka.TopicSpec{Name: "nyc_taxi_data", Partitions: 3, ReplicationFactor: 1, Configs: map[string]string{"retention.ms": "60000"}}
-	first, err := a.CreateTopic(t.Context(), spec)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if first.Name != spec.Name || first.ID == "" || len(first.Partitions) != 3 || first.Records() != 0 {
-		t.Errorf("topic %+v", first)
-	}
-	for i, p := range first.Partitions {
-		if p.Partition != int32(i) || p.Leader < 0 || len(p.Replicas) != 1 || len(p.InSyncReplicas) != 1 {
-			t.Errorf("partition %+v", p)
+	onEachCluster(t, func(t *testing.T, c kafka.Config, name func(string) string) {
+		a := newAdmin(t, c)
+		spec := kafka.TopicSpec{Name: name("nyc_taxi_data"), Partitions: 3, ReplicationFactor: 1, Configs: map[string]string{"retention.ms": "60000"}}
+		first, err := a.CreateTopic(t.Context(), spec)
+		if err != nil {
+			t.Fatal(err)
 		}
-	}
-	if want := map[string]string{"retention.ms": "60000", "retention.bytes": "2147483648"}; !maps.Equal(first.Configs, want) {
-		t.Errorf("configs %v, want %v", first.Configs, want)
-	}
+		if first.Name != spec.Name || first.ID == "" || len(first.Partitions) != 3 || first.Records() != 0 {
+			t.Errorf("topic %+v", first)
+		}
+		for i, p := range first.Partitions {
+			if p.Partition != int32(i) || p.Leader < 0 || len(p.Replicas) != 1 || len(p.InSyncReplicas) != 1 {
+				t.Errorf("partition %+v", p)
+			}
+		}
+		if first.Configs["retention.ms"] != "60000" {
+			t.Errorf("configs %v, want what was asked for", first.Configs)
+		}
 
-	again, err := a.CreateTopic(t.Context(), spec)
-	if err != nil || again.ID != first.ID {
-		t.Errorf("created again: id %s (%v), want the same topic %s", again.ID, err, first.ID)
-	}
-	spec.Partitions = 6
-	_, err = a.CreateTopic(t.Context(), spec)
-	if !errors.Is(err, kafka.ErrPartitionCount) || !strings.Contains(err.Error(), "has 3, 6 were asked for") || !strings.Contains(err.Error(), "delete it") {
-		t.Errorf("another partition count: %v", err)
-	}
-	spec.Partitions = 0
-	if _, err = a.CreateTopic(t.Context(), spec); err != nil {
-		t.Errorf("no partition count: %v", err)
-	}
+		again, err := a.CreateTopic(t.Context(), spec)
+		if err != nil || again.ID != first.ID {
+			t.Errorf("created again: id %s (%v), want the same topic %s", again.ID, err, first.ID)
+		}
+		spec.Partitions = 6
+		_, err = a.CreateTopic(t.Context(), spec)
+		if !errors.Is(err, kafka.ErrPartitionCount) || !strings.Contains(err.Error(), "has 3, 6 were asked for") || !strings.Contains(err.Error(), "delete it") {
+			t.Errorf("another partition count: %v", err)
+		}
+		spec.Partitions = 0
+		if _, err = a.CreateTopic(t.Context(), spec); err != nil {
+			t.Errorf("no partition count: %v", err)
+		}
+	})
 }
 
 func TestCreateTopicRefuses(t *testing.T) {
-	a := newAdmin(t, startBroker(t))
-	for _, test := range []struct {
-		name string
-		spec kafka.TopicSpec
-		is   error
-		says string
-	}{
-		{"empty name", kafka.TopicSpec{}, kafka.ErrTopicName, `""`},
-		{"blank in name", kafka.TopicSpec{Name: "bad name!"}, kafka.ErrTopicName, "letters"},
-		{"dots", kafka.TopicSpec{Name: ".."}, kafka.ErrTopicName, ".."},
-		{"long name", kafka.TopicSpec{Name: strings.Repeat("a", 250)}, kafka.ErrTopicName, "249"},
-		{"negative partitions", kafka.TopicSpec{Name: "a", Partitions: -3}, nil, "create topic a"},
-		{"replicas", kafka.TopicSpec{Name: "a", ReplicationFactor: 3}, nil, "one broker: ask for 1"},
-		{"unknown setting", kafka.TopicSpec{Name: "a", Configs: map[string]string{"retention": "1"}}, nil, `unknown topic setting "retention"`},
-		{"bad value", kafka.TopicSpec{Name: "a", Configs: map[string]string{"retention.ms": "abc"}}, nil, "retention.ms=abc: not an integer"},
-	} {
-		t.Run(test.name, func(t *testing.T) {
-			_, err := a.CreateTopic(t.Context(), test.spec)
-			if err == nil || test.is != nil && !errors.Is(err, test.is) || !strings.Contains(err.Error(), test.says) {
-				t.Errorf("error %v, want %v saying %q", err, test.is, test.says)
-			}
-		})
-	}
-	if topics, err := a.Topics(t.Context()); err != nil || len(topics) != 0 {
-		t.Errorf("topics %v (%v), want none", topics, err)
-	}
+	onEachCluster(t, func(t *testing.T, c kafka.Config, name func(string) string) {
+		a := newAdmin(t, c)
+		for _, test := range []struct {
+			name string
+			spec kafka.TopicSpec
+			is   error
+			says string
+		}{
+			{"empty name", kafka.TopicSpec{}, kafka.ErrTopicName, `""`},
+			{"blank in name", kafka.TopicSpec{Name: "bad name!"}, kafka.ErrTopicName, "letters"},
+			{"dots", kafka.TopicSpec{Name: ".."}, kafka.ErrTopicName, ".."},
+			{"long name", kafka.TopicSpec{Name: strings.Repeat("a", 250)}, kafka.ErrTopicName, "249"},
+			{"negative partitions", kafka.TopicSpec{Name: name("a"), Partitions: -3}, nil, "create topic " + name("a")},
+			{"replicas", kafka.TopicSpec{Name: name("a"), ReplicationFactor: 3}, nil, "leave the replication factor to the cluster"},
+			{"unknown setting", kafka.TopicSpec{Name: name("a"), Configs: map[string]string{"retention": "1"}}, nil, "retention"},
+			{"bad value", kafka.TopicSpec{Name: name("a"), Configs: map[string]string{"retention.ms": "abc"}}, nil, "retention.ms"},
+		} {
+			t.Run(test.name, func(t *testing.T) {
+				_, err := a.CreateTopic(t.Context(), test.spec)
+				if err == nil || test.is != nil && !errors.Is(err, test.is) || !strings.Contains(err.Error(), test.says) {
+					t.Errorf("error %v, want %v saying %q", err, test.is, test.says)
+				}
+			})
+		}
+		if _, err := a.DescribeTopic(t.Context(), name("a")); !errors.Is(err, kafka.ErrTopicNotFound) {
+			t.Errorf("a topic that was refused: %v", err)
+		}
+	})
 }
 
 func TestTopicsWithOffsets(t *testing.T) {
-	c := startBroker(t)
-	a := newAdmin(t, c)
-	createTopic(t, c, "b", 3)
-	createTopic(t, c, "a", 1)
-	if _, err := kafka.Produce(t.Context(), c, newNumbered(1_000, 10), kafka.ProduceOptions{Topic: "b"}); err != nil {
-		t.Fatal(err)
-	}
-	topics, err := a.Topics(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	if len(topics) != 2 || topics[0].Name != "a" || topics[1].Name != "b" || topics[0].Records() != 0 || topics[1].Records() != 1_000 {
-		t.Errorf("topics %+v", topics)
-	}
-	for _, p := range topics[1].Partitions {
-		if p.EarliestOffset != 0 || p.LatestOffset == 0 {
-			t.Errorf("partition %+v, want records in each", p)
+	onEachCluster(t, func(t *testing.T, c kafka.Config, name func(string) string) {
+		a := newAdmin(t, c)
+		createTopic(t, c, name("b"), 3)
+		createTopic(t, c, name("a"), 1)
+		if _, err := kafka.Produce(t.Context(), c, newNumbered(1_000, 10), kafka.ProduceOptions{Topic: name("b")}); err != nil {
+			t.Fatal(err)
 		}
-	}
+		topics, err := a.Topics(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		topics = slices.DeleteFunc(topics, func(i api.TopicInfo) bool { return !strings.HasPrefix(i.Name, name("")) })
+		if len(topics) != 2 || topics[0].Name != name("a") || topics[1].Name != name("b") || topics[0].Records() != 0 || topics[1].Records() != 1_000 {
+			t.Errorf("topics %+v", topics)
+		}
+		for _, p := range topics[1].Partitions {
+			if p.EarliestOffset != 0 || p.LatestOffset == 0 {
+				t.Errorf("partition %+v, want records in each", p)
+			}
+		}
+	})
 }
 
 func TestDeleteTopic(t *testing.T) {
-	c := startBroker(t)
-	a := newAdmin(t, c)
-	before, err := a.CreateTopic(t.Context(), kafka.TopicSpec{Name: "again", Partitions: 3})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := a.DeleteTopic(t.Context(), "again"); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := a.DescribeTopic(t.Context(), "again"); !errors.Is(err, kafka.ErrTopicNotFound) {
-		t.Errorf("describe a deleted topic: %v", err)
-	}
-	if err := a.DeleteTopic(t.Context(), "again"); !errors.Is(err, kafka.ErrTopicNotFound) {
-		t.Errorf("delete a deleted topic: %v", err)
-	}
-	after, err := a.CreateTopic(t.Context(), kafka.TopicSpec{Name: "again", Partitions: 6})
-	if err != nil || after.ID == before.ID || len(after.Partitions) != 6 {
-		t.Errorf("made again: %+v (%v), want another id than %s and 6 partitions", after, err, before.ID)
-	}
+	onEachCluster(t, func(t *testing.T, c kafka.Config, name func(string) string) {
+		a := newAdmin(t, c)
+		before, err := a.CreateTopic(t.Context(), kafka.TopicSpec{Name: name("again"), Partitions: 3})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := a.DeleteTopic(t.Context(), name("again")); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := a.DescribeTopic(t.Context(), name("again")); !errors.Is(err, kafka.ErrTopicNotFound) {
+			t.Errorf("describe a deleted topic: %v", err)
+		}
+		if err := a.DeleteTopic(t.Context(), name("again")); !errors.Is(err, kafka.ErrTopicNotFound) {
+			t.Errorf("delete a deleted topic: %v", err)
+		}
+		after, err := a.CreateTopic(t.Context(), kafka.TopicSpec{Name: name("again"), Partitions: 6})
+		if err != nil || after.ID == before.ID || len(after.Partitions) != 6 {
+			t.Errorf("made again: %+v (%v), want another id than %s and 6 partitions", after, err, before.ID)
+		}
+	})
 }
 
 func TestAdminWithoutABroker(t *testing.T) {
-	addr, stop := serve(t, t.TempDir(), 0)
+	addr, stop := serve(t, broker.Options{Dir: t.TempDir()})
 	stop() // nothing listens at addr now
 	a := newAdmin(t, kafka.Config{"bootstrap.servers": addr})
 	for name, call := range map[string]func(context.Context) error{

@@ -3,7 +3,6 @@ package kafka
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -20,9 +19,6 @@ const (
 	Latest        int64 = -1 // the newest messages
 	AllPartitions int32 = -1
 )
-
-// ErrPartitionNotFound is returned for a partition that the topic does not have.
-var ErrPartitionNotFound = errors.New("partition does not exist")
 
 // BrowseOptions say which messages to look at.
 type BrowseOptions struct {
@@ -48,13 +44,16 @@ func Browse(ctx context.Context, c Config, topic string, o BrowseOptions) ([]api
 	}
 	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
 	defer cancel()
-	var messages []api.Message
-	err = readRanges(ctx, c, topic, ranges, func(m api.Message) error {
+	var (
+		messages []api.Message
+		h        health
+	)
+	err = readRanges(ctx, c, &h, topic, ranges, func(m api.Message) error {
 		messages = append(messages, m)
 		return nil
 	})
 	if err != nil {
-		return nil, callFailed(err, c.Servers(), "browse topic %s", topic)
+		return nil, callFailed(err, c.Servers(), &h, "browse topic %s", topic)
 	}
 	slices.SortFunc(messages, func(x, y api.Message) int {
 		return cmp.Or(x.Timestamp.Compare(y.Timestamp), cmp.Compare(x.Partition, y.Partition), cmp.Compare(x.Offset, y.Offset))
@@ -83,8 +82,9 @@ func Scan(ctx context.Context, c Config, topic string, from map[int32]int64, vis
 	if len(ranges) == 0 {
 		return nil
 	}
-	if err := readRanges(ctx, c, topic, ranges, visit); err != nil {
-		return callFailed(err, c.Servers(), "read topic %s", topic)
+	var h health
+	if err := readRanges(ctx, c, &h, topic, ranges, visit); err != nil {
+		return callFailed(err, c.Servers(), &h, "read topic %s", topic)
 	}
 	return nil
 }
@@ -125,7 +125,7 @@ func browseRanges(ctx context.Context, c Config, topic string, o BrowseOptions) 
 	return ranges, nil
 }
 
-func readRanges(ctx context.Context, c Config, topic string, ranges map[int32]offsetRange, visit func(api.Message) error) error {
+func readRanges(ctx context.Context, c Config, h *health, topic string, ranges map[int32]offsetRange, visit func(api.Message) error) error {
 	consumer, err := confluent.NewConsumer(c.Consumer(Config{
 		"enable.auto.commit":         "false",
 		"enable.auto.offset.store":   "false",
@@ -136,7 +136,7 @@ func readRanges(ctx context.Context, c Config, topic string, ranges map[int32]of
 	if err != nil {
 		return err
 	}
-	logs := forwardLogs(consumer.Logs())
+	logs := h.follow(consumer.Logs())
 	defer func() {
 		consumer.Close()
 		<-logs
@@ -176,7 +176,7 @@ func readRanges(ctx context.Context, c Config, topic string, ranges map[int32]of
 		case confluent.PartitionEOF:
 			delete(ranges, e.Partition)
 		case confluent.Error:
-			if e.IsFatal() || e.Code() == confluent.ErrAuthentication {
+			if e.IsFatal() || refusalOf(e) != nil || isCode(e, confluent.ErrTopicAuthorizationFailed, confluent.ErrUnknownTopicOrPart) {
 				return e
 			}
 		}

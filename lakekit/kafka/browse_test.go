@@ -50,107 +50,111 @@ func keys(messages []api.Message) string {
 }
 
 func TestBrowse(t *testing.T) {
-	c := startBroker(t)
-	fill(t, c, "filled", 12)
-	for _, test := range []struct {
-		name    string
-		options kafka.BrowseOptions
-		want    string
-	}{
-		{"all", kafka.BrowseOptions{Partition: -1, Offset: kafka.Earliest, Limit: 100}, "0 1 2 3 4 5 6 7 8 9 10 11"},
-		{"default limit", kafka.BrowseOptions{Partition: -1, Offset: kafka.Earliest}, "0 1 2 3 4 5 6 7 8 9"},
-		{"first", kafka.BrowseOptions{Partition: -1, Offset: kafka.Earliest, Limit: 4}, "0 1 2 3"},
-		{"last", kafka.BrowseOptions{Partition: -1, Offset: kafka.Latest, Limit: 4}, "8 9 10 11"},
-		{"from an offset", kafka.BrowseOptions{Partition: -1, Offset: 3, Limit: 100}, "9 10 11"},
-		{"one partition", kafka.BrowseOptions{Partition: 1, Offset: 1, Limit: 2}, "4 7"},
-		{"end of one partition", kafka.BrowseOptions{Partition: 2, Offset: kafka.Latest, Limit: 1}, "11"},
-		{"after the end", kafka.BrowseOptions{Partition: 0, Offset: 4, Limit: 5}, ""},
-		{"empty partition", kafka.BrowseOptions{Partition: 3, Offset: 0, Limit: 5}, ""},
-		{"end of an empty partition", kafka.BrowseOptions{Partition: 3, Offset: kafka.Latest, Limit: 5}, ""},
-	} {
-		t.Run(test.name, func(t *testing.T) {
-			messages, err := kafka.Browse(t.Context(), c, "filled", test.options)
-			if err != nil || keys(messages) != test.want {
-				t.Errorf("got %q (%v), want %q", keys(messages), err, test.want)
-			}
-		})
-	}
+	onEachCluster(t, func(t *testing.T, c kafka.Config, name func(string) string) {
+		fill(t, c, name("filled"), 12)
+		for _, test := range []struct {
+			name    string
+			options kafka.BrowseOptions
+			want    string
+		}{
+			{"all", kafka.BrowseOptions{Partition: -1, Offset: kafka.Earliest, Limit: 100}, "0 1 2 3 4 5 6 7 8 9 10 11"},
+			{"default limit", kafka.BrowseOptions{Partition: -1, Offset: kafka.Earliest}, "0 1 2 3 4 5 6 7 8 9"},
+			{"first", kafka.BrowseOptions{Partition: -1, Offset: kafka.Earliest, Limit: 4}, "0 1 2 3"},
+			{"last", kafka.BrowseOptions{Partition: -1, Offset: kafka.Latest, Limit: 4}, "8 9 10 11"},
+			{"from an offset", kafka.BrowseOptions{Partition: -1, Offset: 3, Limit: 100}, "9 10 11"},
+			{"one partition", kafka.BrowseOptions{Partition: 1, Offset: 1, Limit: 2}, "4 7"},
+			{"end of one partition", kafka.BrowseOptions{Partition: 2, Offset: kafka.Latest, Limit: 1}, "11"},
+			{"after the end", kafka.BrowseOptions{Partition: 0, Offset: 4, Limit: 5}, ""},
+			{"empty partition", kafka.BrowseOptions{Partition: 3, Offset: 0, Limit: 5}, ""},
+			{"end of an empty partition", kafka.BrowseOptions{Partition: 3, Offset: kafka.Latest, Limit: 5}, ""},
+		} {
+			t.Run(test.name, func(t *testing.T) {
+				messages, err := kafka.Browse(t.Context(), c, name("filled"), test.options)
+				if err != nil || keys(messages) != test.want {
+					t.Errorf("got %q (%v), want %q", keys(messages), err, test.want)
+				}
+			})
+		}
+	})
 }
 
 func TestBrowseLeavesNoTrace(t *testing.T) {
-	c := startBroker(t)
-	fill(t, c, "filled", 12)
-	if _, err := kafka.Browse(t.Context(), c, "filled", kafka.BrowseOptions{Partition: -1, Offset: kafka.Earliest, Limit: 12}); err != nil {
-		t.Fatal(err)
-	}
-	admin, err := confluent.NewAdminClient(&confluent.ConfigMap{"bootstrap.servers": c.Servers()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer admin.Close()
-	groups, err := admin.ListConsumerGroups(t.Context())
-	if err != nil || len(groups.Valid) != 0 {
-		t.Errorf("groups %v (%v), want none", groups.Valid, err)
-	}
+	onEachCluster(t, func(t *testing.T, c kafka.Config, name func(string) string) {
+		fill(t, c, name("filled"), 12)
+		if _, err := kafka.Browse(t.Context(), c, name("filled"), kafka.BrowseOptions{Partition: -1, Offset: kafka.Earliest, Limit: 12}); err != nil {
+			t.Fatal(err)
+		}
+		admin, err := confluent.NewAdminClient(&confluent.ConfigMap{"bootstrap.servers": c.Servers()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer admin.Close()
+		groups, err := admin.ListConsumerGroups(t.Context())
+		if err != nil || len(groups.Valid) != 0 {
+			t.Errorf("groups %v (%v), want none", groups.Valid, err)
+		}
+	})
 }
 
 func TestBrowseReturnsTheMessageAsItIs(t *testing.T) {
-	c := startBroker(t)
-	createTopic(t, c, "one", 1)
-	p, err := confluent.NewProducer(&confluent.ConfigMap{"bootstrap.servers": c.Servers()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer p.Close()
-	topic, reports := "one", make(chan confluent.Event, 2)
-	at := time.Date(2009, 6, 15, 17, 26, 21, 123e6, time.UTC)
-	for _, m := range []confluent.Message{
-		{Key: []byte("k"), Value: nil, Timestamp: at, Headers: []confluent.Header{{Key: "h", Value: []byte("1")}, {Key: "h", Value: []byte("2")}}},
-		{Key: nil, Value: []byte{}, Timestamp: at},
-	} {
-		m.TopicPartition = confluent.TopicPartition{Topic: &topic}
-		if err := p.Produce(&m, reports); err != nil {
+	onEachCluster(t, func(t *testing.T, c kafka.Config, name func(string) string) {
+		createTopic(t, c, name("one"), 1)
+		p, err := confluent.NewProducer(&confluent.ConfigMap{"bootstrap.servers": c.Servers()})
+		if err != nil {
 			t.Fatal(err)
 		}
-		<-reports
-	}
-	got, err := kafka.Browse(t.Context(), c, "one", kafka.BrowseOptions{Limit: 2})
-	if err != nil || len(got) != 2 {
-		t.Fatalf("%d messages (%v)", len(got), err)
-	}
-	m := got[0]
-	if m.Partition != 0 || m.Offset != 0 || !m.Timestamp.Equal(at) || string(m.Key) != "k" || m.Value != nil {
-		t.Errorf("message %+v", m)
-	}
-	if len(m.Headers) != 2 || m.Headers[0].Key != "h" || string(m.Headers[0].Value) != "1" || string(m.Headers[1].Value) != "2" {
-		t.Errorf("headers %v", m.Headers)
-	}
-	if m := got[1]; m.Offset != 1 || m.Key != nil || m.Value == nil || len(m.Value) != 0 {
-		t.Errorf("null key and empty value came back as %v and %v", m.Key, m.Value)
-	}
+		defer p.Close()
+		topic, reports := name("one"), make(chan confluent.Event, 2)
+		at := time.Date(2009, 6, 15, 17, 26, 21, 123e6, time.UTC)
+		for _, m := range []confluent.Message{
+			{Key: []byte("k"), Value: nil, Timestamp: at, Headers: []confluent.Header{{Key: "h", Value: []byte("1")}, {Key: "h", Value: []byte("2")}}},
+			{Key: nil, Value: []byte{}, Timestamp: at},
+		} {
+			m.TopicPartition = confluent.TopicPartition{Topic: &topic}
+			if err := p.Produce(&m, reports); err != nil {
+				t.Fatal(err)
+			}
+			<-reports
+		}
+		got, err := kafka.Browse(t.Context(), c, topic, kafka.BrowseOptions{Limit: 2})
+		if err != nil || len(got) != 2 {
+			t.Fatalf("%d messages (%v)", len(got), err)
+		}
+		m := got[0]
+		if m.Partition != 0 || m.Offset != 0 || !m.Timestamp.Equal(at) || string(m.Key) != "k" || m.Value != nil {
+			t.Errorf("message %+v", m)
+		}
+		if len(m.Headers) != 2 || m.Headers[0].Key != "h" || string(m.Headers[0].Value) != "1" || string(m.Headers[1].Value) != "2" {
+			t.Errorf("headers %v", m.Headers)
+		}
+		if m := got[1]; m.Offset != 1 || m.Key != nil || m.Value == nil || len(m.Value) != 0 {
+			t.Errorf("null key and empty value came back as %v and %v", m.Key, m.Value)
+		}
+	})
 }
 
 func TestBrowseRefuses(t *testing.T) {
-	c := startBroker(t)
-	createTopic(t, c, "there", 2)
-	for _, test := range []struct {
-		name    string
-		topic   string
-		options kafka.BrowseOptions
-		is      error
-		says    string
-	}{
-		{"missing topic", "absent", kafka.BrowseOptions{}, kafka.ErrTopicNotFound, "check the name"},
-		{"topic name", "a b", kafka.BrowseOptions{}, kafka.ErrTopicName, "letters"},
-		{"missing partition", "there", kafka.BrowseOptions{Partition: 2}, kafka.ErrPartitionNotFound, "0 to 1"},
-		{"offset", "there", kafka.BrowseOptions{Offset: -3}, nil, "-2 earliest"},
-		{"limit", "there", kafka.BrowseOptions{Limit: -1}, nil, "limit -1"},
-	} {
-		t.Run(test.name, func(t *testing.T) {
-			_, err := kafka.Browse(t.Context(), c, test.topic, test.options)
-			if err == nil || test.is != nil && !errors.Is(err, test.is) || !strings.Contains(err.Error(), test.says) {
-				t.Errorf("error %v, want %v saying %q", err, test.is, test.says)
-			}
-		})
-	}
+	onEachCluster(t, func(t *testing.T, c kafka.Config, name func(string) string) {
+		createTopic(t, c, name("there"), 2)
+		for _, test := range []struct {
+			name    string
+			topic   string
+			options kafka.BrowseOptions
+			is      error
+			says    string
+		}{
+			{"missing topic", name("absent"), kafka.BrowseOptions{}, kafka.ErrTopicNotFound, "check the name"},
+			{"topic name", "a b", kafka.BrowseOptions{}, kafka.ErrTopicName, "letters"},
+			{"missing partition", name("there"), kafka.BrowseOptions{Partition: 2}, kafka.ErrPartitionNotFound, "0 to 1"},
+			{"offset", name("there"), kafka.BrowseOptions{Offset: -3}, nil, "-2 earliest"},
+			{"limit", name("there"), kafka.BrowseOptions{Limit: -1}, nil, "limit -1"},
+		} {
+			t.Run(test.name, func(t *testing.T) {
+				_, err := kafka.Browse(t.Context(), c, test.topic, test.options)
+				if err == nil || test.is != nil && !errors.Is(err, test.is) || !strings.Contains(err.Error(), test.says) {
+					t.Errorf("error %v, want %v saying %q", err, test.is, test.says)
+				}
+			})
+		}
+	})
 }

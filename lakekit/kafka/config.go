@@ -2,11 +2,10 @@ package kafka
 
 import (
 	"log/slog"
-	"maps"
-	"slices"
-	"strings"
 
 	confluent "github.com/confluentinc/confluent-kafka-go/v2/kafka"
+
+	"taxilake/lakekit/kafka/properties"
 )
 
 // Config holds librdkafka properties (CONFIGURATION.md of librdkafka), such as
@@ -45,6 +44,7 @@ func (c Config) Producer(fixed Config) *confluent.ConfigMap {
 	m["go.delivery.report.fields"] = "none" // a report with key and value copies both back
 	m["go.events.channel.size"] = 10_000    // the default of a million takes 16 MB
 	m["go.produce.channel.size"] = 0        // not used
+	delete(m, "group.id")                   // a consumer's, of which librdkafka would warn
 	return &m
 }
 
@@ -55,68 +55,41 @@ func (c Config) Consumer(fixed Config) *confluent.ConfigMap {
 }
 
 func (c Config) admin() *confluent.ConfigMap {
-	m := configMap(commonDefaults, c)
+	m := configMap(commonDefaults, c, Config{"enable.idempotence": "false"}) // nothing is produced
+	m["go.events.channel.size"] = 100
+	m["go.produce.channel.size"] = 0
+	delete(m, "group.id")
 	return &m
 }
 
 func configMap(layers ...Config) confluent.ConfigMap {
 	m := confluent.ConfigMap{"go.logs.channel.enable": true}
 	for _, layer := range layers {
-		for key, value := range layer {
-			canonical := key
-			if name, ok := aliases[key]; ok {
-				canonical = name
-			}
-			m[canonical] = value
+		for key, value := range layer.canonical() {
+			m[key] = value
 		}
 	}
 	return m
 }
 
-// aliases are librdkafka's second names for properties that this package sets
-// or reads: under one name a user's value replaces ours.
-var aliases = map[string]string{
-	"metadata.broker.list":   "bootstrap.servers",
-	"auto.commit.enable":     "enable.auto.commit",
-	"request.required.acks":  "acks",
-	"queue.buffering.max.ms": "linger.ms",
-	"compression.codec":      "compression.type",
-	"delivery.timeout.ms":    "message.timeout.ms",
+// canonical has each property under its first name, so that a user's value
+// replaces ours.
+func (c Config) canonical() Config {
+	out := Config{}
+	for key, value := range c {
+		out[properties.Canonical(key)] = value
+	}
+	return out
 }
 
 // Servers returns the addresses the clients start from, for messages.
-func (c Config) Servers() string {
-	if s := c["bootstrap.servers"]; s != "" {
-		return s
-	}
-	return c["metadata.broker.list"]
-}
-
-// secrets are parts of the names of properties whose values must not be shown.
-var secrets = []string{"password", "secret", ".pem", "sasl.oauthbearer.config", "sasl.jaas.config", "basic.auth"}
+func (c Config) Servers() string { return properties.Properties(c).Servers() }
 
 // String lists the properties by name, values of secret ones as "[hidden]".
-func (c Config) String() string {
-	var b strings.Builder
-	for i, key := range slices.Sorted(maps.Keys(c)) {
-		if i > 0 {
-			b.WriteByte(' ')
-		}
-		b.WriteString(key + "=" + c.shown(key))
-	}
-	return b.String()
-}
+func (c Config) String() string { return properties.Properties(c).String() }
 
 // GoString keeps %#v from showing secrets too.
 func (c Config) GoString() string { return "kafka.Config{" + c.String() + "}" }
 
 // LogValue is String for slog.
 func (c Config) LogValue() slog.Value { return slog.StringValue(c.String()) }
-
-func (c Config) shown(key string) string {
-	isSecret := func(part string) bool { return strings.Contains(key, part) }
-	if slices.ContainsFunc(secrets, isSecret) {
-		return "[hidden]"
-	}
-	return c[key]
-}

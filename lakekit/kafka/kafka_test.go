@@ -2,10 +2,15 @@ package kafka_test
 
 import (
 	"context"
+	"crypto/rand"
 	"fmt"
 	"io"
 	"maps"
+	"net"
+	"os"
 	"path/filepath"
+	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -16,19 +21,25 @@ import (
 // startBroker serves a new folder on a free port until the test ends.
 func startBroker(tb testing.TB) kafka.Config {
 	tb.Helper()
-	addr, stop := serve(tb, filepath.Join(tb.TempDir(), "broker"), 0)
+	return kafka.Config{"bootstrap.servers": startBrokerWith(tb, broker.Options{})}
+}
+
+// startBrokerWith is startBroker with TLS or users; it returns the address.
+func startBrokerWith(tb testing.TB, o broker.Options) string {
+	tb.Helper()
+	o.Dir = filepath.Join(tb.TempDir(), "broker")
+	addr, stop := serve(tb, o)
 	tb.Cleanup(stop)
-	return kafka.Config{"bootstrap.servers": addr}
+	return addr
 }
 
 // serve runs a broker until stop, which waits for its end.
-func serve(tb testing.TB, dir string, port int) (addr string, stop func()) {
+func serve(tb testing.TB, o broker.Options) (addr string, stop func()) {
 	tb.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	ready, ended := make(chan string, 1), make(chan error, 1)
-	go func() {
-		ended <- broker.Run(ctx, broker.Options{Dir: dir, Port: port, Ready: func(addr string) { ready <- addr }})
-	}()
+	o.Ready = func(addr string) { ready <- addr }
+	go func() { ended <- broker.Run(ctx, o) }()
 	select {
 	case addr = <-ready:
 	case err := <-ended:
@@ -41,6 +52,66 @@ func serve(tb testing.TB, dir string, port int) (addr string, stop func()) {
 			tb.Error(err)
 		}
 	}
+}
+
+// onEachCluster runs the test on an embedded broker and on the Apache Kafka at
+// LAKEKIT_REAL_KAFKA. Topics are to be called as name says, so that they are
+// the test's own; they are deleted at its end.
+func onEachCluster(t *testing.T, test func(t *testing.T, c kafka.Config, name func(string) string)) {
+	t.Run("embedded", func(t *testing.T) {
+		test(t, startBroker(t), func(topic string) string { return topic })
+	})
+	t.Run("real", func(t *testing.T) {
+		c := kafka.Config{"bootstrap.servers": realAddress(t, "LAKEKIT_REAL_KAFKA")}
+		prefix := newPrefix()
+		t.Cleanup(func() { deleteTopics(t, c, prefix) })
+		test(t, c, func(topic string) string { return prefix + topic })
+	})
+}
+
+// realAddress skips the test when the variable is not set.
+func realAddress(t *testing.T, variable string) string {
+	t.Helper()
+	addr := os.Getenv(variable)
+	if addr == "" {
+		t.Skipf("%s is not set: `make test-real` sets it", variable)
+	}
+	return addr
+}
+
+func newPrefix() string { return strings.ToLower(rand.Text()[:10]) + "." }
+
+func deleteTopics(t *testing.T, c kafka.Config, prefix string) {
+	admin, err := kafka.NewAdmin(c)
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	defer admin.Close()
+	topics, err := admin.Topics(context.Background())
+	if err != nil {
+		t.Error(err)
+	}
+	for _, topic := range topics {
+		if strings.HasPrefix(topic.Name, prefix) {
+			if err := admin.DeleteTopic(context.Background(), topic.Name); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+}
+
+func portOf(tb testing.TB, addr string) int {
+	tb.Helper()
+	_, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	n, err := strconv.Atoi(port)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return n
 }
 
 func newAdmin(tb testing.TB, c kafka.Config) *kafka.Admin {

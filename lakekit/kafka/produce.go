@@ -1,6 +1,7 @@
 package kafka
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -53,8 +54,14 @@ const (
 // and goes on when the broker is well again; only ctx ends that (or
 // message.timeout.ms in c). A record that the broker refuses, such as one that
 // is too large, is counted as failed and the run goes on; it then returns
-// ErrNotDelivered at its end. A topic that is missing (ErrTopicNotFound) or a
-// wrong password ends the run.
+// ErrNotDelivered at its end.
+//
+// What waiting does not mend ends the run: a topic that is missing
+// (ErrTopicNotFound) or may not be written to (ErrNotAllowed), and at its
+// beginning a refused login (ErrLogin) or a certificate that is not trusted
+// (ErrTLS). A login that was good before and is refused while the run lasts,
+// which a cluster at work on its brokers may do for a moment, ends it once
+// nothing has been acknowledged for 10 s.
 //
 // When ctx ends, Produce waits up to 5 s for the records on their way and
 // returns ctx's error. Those it then knows nothing of are Unconfirmed.
@@ -87,6 +94,7 @@ type run struct {
 	source  Source
 	options ProduceOptions
 	servers string
+	health  health
 	started time.Time
 	client  *confluent.Producer
 	fail    context.CancelCauseFunc // ends the run with an error
@@ -104,6 +112,7 @@ func (r *run) run(ctx context.Context, c Config) error {
 	if err := r.options.check(); err != nil {
 		return err
 	}
+	caller := ctx
 	ctx, r.fail = context.WithCancelCause(ctx)
 	defer r.fail(nil)
 	var err error
@@ -111,7 +120,7 @@ func (r *run) run(ctx context.Context, c Config) error {
 	if err != nil {
 		return fmt.Errorf("make a kafka producer: %w", err)
 	}
-	logs := forwardLogs(r.client.Logs())
+	logs := r.health.follow(r.client.Logs())
 	var events sync.WaitGroup
 	events.Go(r.drain)
 	reports, stopReports := context.WithCancel(context.WithoutCancel(ctx))
@@ -120,7 +129,8 @@ func (r *run) run(ctx context.Context, c Config) error {
 
 	err = r.send(ctx)
 	r.settle(ctx)
-	if err == nil && r.outstanding()+r.unconfirmed.Load() > 0 {
+	failed := caller.Err() == nil && ctx.Err() != nil
+	if err == nil && (failed || r.outstanding()+r.unconfirmed.Load() > 0) {
 		err = context.Cause(ctx)
 	}
 	stopReports()
@@ -188,7 +198,7 @@ func (r *run) awaitTopic(ctx context.Context) error {
 		if cause := context.Cause(ctx); cause != nil {
 			return cause
 		}
-		err = callFailed(err, r.servers, "produce to %s", r.options.Topic)
+		err = callFailed(err, r.servers, &r.health, "produce to %s", r.options.Topic)
 		if !errors.Is(err, ErrNoBroker) {
 			return err
 		}
@@ -201,6 +211,8 @@ func (r *run) awaitTopic(ctx context.Context) error {
 func (r *run) lookForTopic(ctx context.Context, client *confluent.AdminClient) error {
 	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
 	defer cancel()
+	ctx, end := r.health.watch(ctx)
+	defer end()
 	result, err := client.DescribeTopics(ctx, confluent.NewTopicCollectionOfTopicNames([]string{r.options.Topic}))
 	if err != nil {
 		return err
@@ -253,11 +265,9 @@ func (r *run) drain() {
 		case *confluent.Message:
 			r.delivered(e)
 		case confluent.Error:
-			// Before the cluster has answered once, a refused login is a
-			// wrong property; later it is one of a broker's troubles.
-			refused := e.Code() == confluent.ErrAuthentication || e.Code() == confluent.ErrSsl
-			if e.IsFatal() || refused && !r.topicKnown.Load() {
-				r.fail(fmt.Errorf("produce to %s at %s: %w", r.options.Topic, r.servers, e))
+			r.health.event(e)
+			if e.IsFatal() {
+				r.fail(callFailed(e, r.servers, &r.health, "produce to %s at %s", r.options.Topic, r.servers))
 			}
 		}
 	}
@@ -279,24 +289,23 @@ func (r *run) delivered(m *confluent.Message) {
 	}
 }
 
-// refused counts a record that will not be delivered, and ends the run if no
-// other will either.
+// refused counts a record that will not be delivered, and ends the run first
+// if no other will either.
 func (r *run) refused(err error) {
+	if isCode(err, confluent.ErrFatal) {
+		err = cmp.Or(r.client.GetFatalError(), err) // which tells the cause
+	}
 	r.mu.Lock()
 	if r.firstError == "" {
 		r.firstError = err.Error()
 	}
 	r.mu.Unlock()
-	r.failed.Add(1)
 	var e confluent.Error
-	if !errors.As(err, &e) {
-		return
+	if errors.As(err, &e) && e.IsFatal() || isCode(err, confluent.ErrUnknownTopicOrPart, confluent.ErrUnknownTopic, confluent.ErrUnknownPartition,
+		confluent.ErrTopicAuthorizationFailed, confluent.ErrClusterAuthorizationFailed, confluent.ErrFatal) {
+		r.fail(callFailed(err, r.servers, &r.health, "produce to %s", r.options.Topic))
 	}
-	switch e.Code() {
-	case confluent.ErrUnknownTopicOrPart, confluent.ErrUnknownTopic, confluent.ErrUnknownPartition,
-		confluent.ErrTopicAuthorizationFailed, confluent.ErrClusterAuthorizationFailed, confluent.ErrFatal:
-		r.fail(callFailed(err, r.servers, "produce to %s", r.options.Topic))
-	}
+	r.failed.Add(1)
 }
 
 // outstanding is the number of records the client has not reported on.
@@ -344,6 +353,10 @@ func (r *run) reportUntil(ctx context.Context) {
 		idle := r.topicKnown.Load() && p.Unconfirmed == 0
 		if idle || p.Acknowledged != before.Acknowledged || p.Failed != before.Failed {
 			lastProgress = now
+			r.health.well()
+		}
+		if _, refusal := r.health.state(); errors.Is(refusal, ErrLogin) && now.Sub(lastProgress) >= answerTimeout {
+			r.fail(fmt.Errorf("produce to %s: %w", r.options.Topic, refusal))
 		}
 		if now.Sub(lastProgress) >= waitingAfter {
 			p.State = api.TrafficWaiting
@@ -368,7 +381,14 @@ func (r *run) whyWaiting() string {
 			return fmt.Sprintf("the broker at %s answers but stores nothing: is its disk full? The embedded one keeps 64 MiB free", r.servers)
 		}
 	}
-	return fmt.Sprintf("waiting for the broker at %s: `lakekit status` tells whether the embedded one runs, `lakekit up` starts it", r.servers)
+	trouble, refusal := r.health.state()
+	if refusal != nil {
+		return refusal.Error()
+	}
+	if trouble != "" {
+		trouble = " (" + trouble + ")"
+	}
+	return fmt.Sprintf("waiting for the broker at %s%s: `lakekit status` tells whether the embedded one runs, `lakekit up` starts it", r.servers, trouble)
 }
 
 // progress is the account at now, without what only one report knows.

@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"context"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"strconv"
@@ -69,16 +68,4 @@ func (v *victim) kill() {
 		v.cmd.Process.Kill()
 		v.cmd.Wait()
 	}
-}
-
-func (v *victim) port() int {
-	_, port, err := net.SplitHostPort(v.addr)
-	if err != nil {
-		panic(err)
-	}
-	n, err := strconv.Atoi(port)
-	if err != nil {
-		panic(err)
-	}
-	return n
 }

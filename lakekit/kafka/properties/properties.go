@@ -1,37 +1,115 @@
-package kafka
+// Package properties reads the client.properties of a Kafka client into
+// librdkafka's properties, and keeps their secrets out of logs and JSON. It
+// is apart from package kafka so that a notebook's cell, which only hands them
+// on, needs no librdkafka.
+package properties
 
 import (
 	"bufio"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
+	"maps"
 	"os"
+	"slices"
 	"strings"
 )
 
-// ErrProperties is returned for a properties file that cannot be used.
-var ErrProperties = errors.New("bad client properties")
+// Properties are librdkafka properties by name (CONFIGURATION.md of librdkafka),
+// such as bootstrap.servers and sasl.username. They print without their secrets.
+type Properties map[string]string
 
-// ReadProperties reads a client.properties file as Confluent Cloud hands it
+// Servers returns the addresses a client starts from.
+func (p Properties) Servers() string {
+	if s := p["bootstrap.servers"]; s != "" {
+		return s
+	}
+	return p["metadata.broker.list"] // librdkafka's other name for it
+}
+
+// Canonical returns librdkafka's first name for a property that has two.
+func Canonical(key string) string {
+	if name, ok := aliases[key]; ok {
+		return name
+	}
+	return key
+}
+
+var aliases = map[string]string{
+	"metadata.broker.list":   "bootstrap.servers",
+	"sasl.mechanism":         "sasl.mechanisms",
+	"auto.commit.enable":     "enable.auto.commit",
+	"request.required.acks":  "acks",
+	"queue.buffering.max.ms": "linger.ms",
+	"compression.codec":      "compression.type",
+	"delivery.timeout.ms":    "message.timeout.ms",
+}
+
+// secrets are parts of the names of properties whose values must not be shown.
+var secrets = []string{"password", "secret", ".pem", "sasl.oauthbearer.config", "sasl.jaas.config", "basic.auth"}
+
+// Shown is the value of a property for people: "[hidden]" in place of a secret.
+func (p Properties) Shown(key string) string {
+	isSecret := func(part string) bool { return strings.Contains(key, part) }
+	if p[key] != "" && slices.ContainsFunc(secrets, isSecret) {
+		return "[hidden]"
+	}
+	return p[key]
+}
+
+// String lists the properties by name, values of secret ones as "[hidden]".
+func (p Properties) String() string {
+	var b strings.Builder
+	for i, key := range slices.Sorted(maps.Keys(p)) {
+		if i > 0 {
+			b.WriteByte(' ')
+		}
+		b.WriteString(key + "=" + p.Shown(key))
+	}
+	return b.String()
+}
+
+// GoString keeps %#v from showing secrets too.
+func (p Properties) GoString() string { return "properties.Properties{" + p.String() + "}" }
+
+// LogValue is String for slog.
+func (p Properties) LogValue() slog.Value { return slog.StringValue(p.String()) }
+
+// MarshalJSON keeps secrets out of JSON, which cannot be read back therefore.
+func (p Properties) MarshalJSON() ([]byte, error) {
+	shown := map[string]string{}
+	for key := range p {
+		shown[key] = p.Shown(key)
+	}
+	return json.Marshal(shown)
+}
+
+// ErrInvalid is returned for a properties file that cannot be used.
+var ErrInvalid = errors.New("bad client properties")
+
+// Read reads a client.properties file as Confluent Cloud hands it
 // out: a property a line, "name=value" or "name: value", # before a comment.
-// Settings of the Schema Registry client are left out. A setting that only the
+// Names are librdkafka's first ones (Canonical), so that a value put over the
+// file's replaces it. Settings of the Schema Registry client are left out. A setting that only the
 // Java client knows is refused with librdkafka's name for it. Errors name
 // lines and properties, never values.
-func ReadProperties(path string) (Config, error) {
+func Read(path string) (Properties, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, fmt.Errorf("read client properties: %w", err)
 	}
 	defer f.Close()
-	c, err := parseProperties(f)
+	c, err := parse(f)
 	if err != nil {
 		return nil, fmt.Errorf("read client properties %s: %w", path, err)
 	}
 	return c, nil
 }
 
-func parseProperties(r io.Reader) (Config, error) {
-	c := Config{}
+func parse(r io.Reader) (Properties, error) {
+	c := Properties{}
 	lines := bufio.NewScanner(r)
 	lines.Buffer(nil, 1<<20) // a PEM certificate on one line
 	for n := 1; lines.Scan(); n++ {
@@ -41,21 +119,21 @@ func parseProperties(r io.Reader) (Config, error) {
 		}
 		i := strings.IndexAny(line, "=:")
 		if i <= 0 {
-			return nil, fmt.Errorf("%w: line %d is not name=value", ErrProperties, n)
+			return nil, fmt.Errorf("%w: line %d is not name=value", ErrInvalid, n)
 		}
 		key, value := strings.TrimSpace(line[:i]), strings.TrimSpace(line[i+1:])
-		if problem := propertyProblem(key, value); problem != "" {
-			return nil, fmt.Errorf("%w: line %d: %s %s", ErrProperties, n, key, problem)
+		if fault := problem(key, value); fault != "" {
+			return nil, fmt.Errorf("%w: line %d: %s %s", ErrInvalid, n, key, fault)
 		}
 		if !isSchemaRegistry(key) {
-			c[key] = value
+			c[Canonical(key)] = value
 		}
 	}
 	if err := lines.Err(); err != nil {
 		return nil, err
 	}
 	if c.Servers() == "" {
-		return nil, fmt.Errorf("%w: bootstrap.servers is missing", ErrProperties)
+		return nil, fmt.Errorf("%w: bootstrap.servers is missing", ErrInvalid)
 	}
 	return c, nil
 }
@@ -64,7 +142,7 @@ func isSchemaRegistry(key string) bool {
 	return strings.HasPrefix(key, "schema.registry.") || strings.HasPrefix(key, "basic.auth.")
 }
 
-func propertyProblem(key, value string) string {
+func problem(key, value string) string {
 	if instead, ok := javaOnly[key]; ok {
 		return "is a property of Kafka's Java client: " + instead
 	}
