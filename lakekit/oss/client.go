@@ -5,10 +5,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"iter"
 	"net/http"
 	"net/url"
+	"path"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -28,16 +28,56 @@ type ClientConfig struct {
 	AccessKeyID     string
 	AccessKeySecret string
 	SecurityToken   string // of temporary credentials (STS)
+	S3              bool   // the endpoint speaks S3, as MinIO does, and not OSS
 	LocalDir        string // where an embedded server on this machine keeps the bucket's files; optional
+}
+
+// String is the configuration without its secrets.
+func (c ClientConfig) String() string {
+	protocol := "OSS"
+	if c.S3 {
+		protocol = "S3"
+	}
+	return fmt.Sprintf("bucket %q at %s (%s, region %q)", c.Bucket, withoutSecrets(c.Endpoint), protocol, c.Region)
+}
+
+// GoString is String.
+func (c ClientConfig) GoString() string { return c.String() }
+
+// MarshalText is String, so that JSON and logs show no secret either.
+func (c ClientConfig) MarshalText() ([]byte, error) { return []byte(c.String()), nil }
+
+// withoutSecrets is scheme and host of an endpoint, or "" if it is none: what
+// else is in it may be a password.
+func withoutSecrets(endpoint string) string {
+	address, err := parseEndpoint(endpoint)
+	if err != nil {
+		return ""
+	}
+	return address.Scheme + "://" + address.Host
+}
+
+func parseEndpoint(endpoint string) (*url.URL, error) {
+	if !strings.Contains(endpoint, "://") {
+		endpoint = "http://" + endpoint
+	}
+	address, err := url.Parse(endpoint)
+	if err != nil || address.Hostname() == "" || (address.Scheme != "http" && address.Scheme != "https") {
+		return nil, errors.New(`the endpoint is no address like "https://oss-cn-hangzhou.aliyuncs.com"`)
+	}
+	return address, nil
 }
 
 const pageSize = 1000 // the most OSS gives or takes in a request
 
-// Client is a bucket of Object Storage Service, by the Aliyun SDK.
+// Client is a bucket of Object Storage Service by the Aliyun SDK, or of a store
+// that speaks S3 by the same SDK and a translation.
 //
 // What can safely be done again is retried with backoff for some seconds:
-// everything but PutIfAbsent, which is only retried where no request was sent.
-// Uploads and whole downloads are checked against the store's CRC-64.
+// everything but PutIfAbsent, which is only retried where nothing was stored.
+// Uploads carry their MD5, which the store checks before it stores them; whole
+// downloads are checked against the store's CRC-64 (OSS) or MD5 (S3). Large
+// objects are put in parts, and appear when all of them have arrived.
 type Client struct {
 	config   ClientConfig
 	endpoint string // without what may be secret in it
@@ -45,54 +85,95 @@ type Client struct {
 	bucket   *sdk.Bucket
 	http     *http.Transport
 	sleep    func(context.Context, time.Duration) error
+
+	multipart partSizes
 }
 
-// NewClient returns a client. It does not connect yet.
-func NewClient(config ClientConfig) (*Client, error) {
-	for _, required := range []struct{ value, what, variable string }{
-		{config.Endpoint, "endpoint", "OSS_ENDPOINT"},
-		{config.AccessKeyID, "access key id", "OSS_ACCESS_KEY_ID"},
-		{config.AccessKeySecret, "access key secret", "OSS_ACCESS_KEY_SECRET"},
-		{config.Bucket, "bucket", "OSS_BUCKET"},
-	} {
-		if required.value == "" {
-			return nil, fmt.Errorf("connect to the object store: no %s given; set %s", required.what, required.variable)
-		}
+// SDKOptions are the options with which the Aliyun SDK itself, oss.New, reaches
+// the store: for what Bucket does not offer, and to look at it without Bucket.
+func SDKOptions(config ClientConfig) ([]sdk.ClientOption, error) {
+	endpoint, err := config.check()
+	if err != nil {
+		return nil, err
 	}
-	address := config.Endpoint
-	if !strings.Contains(address, "://") {
-		address = "http://" + address
-	}
-	endpoint, err := url.Parse(address)
-	if err != nil || endpoint.Host == "" || (endpoint.Scheme != "http" && endpoint.Scheme != "https") {
-		return nil, errors.New(`connect to the object store: the endpoint is no address like "https://oss-cn-hangzhou.aliyuncs.com"; correct OSS_ENDPOINT`)
-	}
-	c := &Client{
-		config:   config,
-		endpoint: endpoint.Scheme + "://" + endpoint.Host,
-		http:     newTransport(),
-		sleep:    sleep,
+	return sdkOptions(config, endpoint, newTransport()), nil
+}
+
+func sdkOptions(config ClientConfig, endpoint *url.URL, transport http.RoundTripper) []sdk.ClientOption {
+	if config.S3 {
+		transport = newS3(transport, config)
 	}
 	options := []sdk.ClientOption{
 		sdk.HTTPClient(&http.Client{
-			Transport:     lender{c.http},
+			Transport:     lender{transport},
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		}),
 		sdk.SecurityToken(config.SecurityToken),
-		sdk.ForcePathStyle(!strings.HasSuffix(endpoint.Hostname(), ".aliyuncs.com")), // which real OSS refuses
-		sdk.VerifyObjectStrict(false),                                                // it bans keys that begin with "?"
+		sdk.ForcePathStyle(config.S3 || !isAliyun(endpoint.Hostname())), // which real OSS refuses
+		sdk.VerifyObjectStrict(false),                                   // it bans keys that begin with "?"
+		sdk.EnableCRC(false),                                            // it gives up where a download is resumed; see download
 	}
 	if config.Region != "" {
 		options = append(options, sdk.AuthVersion(sdk.AuthV4), sdk.Region(config.Region))
 	}
+	return options
+}
+
+// NewClient returns a client. It does not connect yet.
+func NewClient(config ClientConfig) (*Client, error) {
+	endpoint, err := config.check()
+	if err != nil {
+		return nil, err
+	}
+	c := &Client{
+		config:    config,
+		endpoint:  endpoint.Scheme + "://" + endpoint.Host,
+		http:      newTransport(),
+		sleep:     sleep,
+		multipart: multipart,
+	}
+	options := sdkOptions(config, endpoint, c.http)
 	if c.service, err = sdk.New(c.endpoint, config.AccessKeyID, config.AccessKeySecret, options...); err != nil {
 		return nil, fmt.Errorf("connect to the object store at %s: %w", c.endpoint, err)
 	}
 	if c.bucket, err = c.service.Bucket(config.Bucket); err != nil {
-		return nil, fmt.Errorf("connect to the object store at %s: %w; correct OSS_BUCKET", c.endpoint, err)
+		return nil, advised{fmt.Errorf("connect to the object store at %s: %w", c.endpoint, err), "correct OSS_BUCKET"}
 	}
 	return c, nil
 }
+
+// check finds what is wrong with a configuration before anything is sent.
+func (c ClientConfig) check() (*url.URL, error) {
+	wrong := func(what, advice string) (*url.URL, error) {
+		return nil, advised{errors.New("connect to the object store: " + what), advice}
+	}
+	for _, required := range []struct{ value, what, variable string }{
+		{c.Endpoint, "endpoint", "OSS_ENDPOINT"},
+		{c.AccessKeyID, "access key id", "OSS_ACCESS_KEY_ID"},
+		{c.AccessKeySecret, "access key secret", "OSS_ACCESS_KEY_SECRET"},
+		{c.Bucket, "bucket", "OSS_BUCKET"},
+	} {
+		if required.value == "" {
+			return wrong("no "+required.what+" given", "set "+required.variable)
+		}
+	}
+	endpoint, err := parseEndpoint(c.Endpoint)
+	switch {
+	case err != nil:
+		return wrong(err.Error(), "correct OSS_ENDPOINT")
+	case !isAliyun(endpoint.Hostname()):
+		return endpoint, nil
+	case c.S3:
+		return wrong("Aliyun OSS does not keep the promise of put-if-absent over S3", "use it as OSS (LAKEKIT_PROFILE=cloud)")
+	case strings.HasPrefix(endpoint.Host, c.Bucket+"."):
+		return wrong("the endpoint begins with the bucket", "remove "+strconv.Quote(c.Bucket+".")+" from OSS_ENDPOINT")
+	case c.Region == "" || strings.HasPrefix(c.Region, "oss-"):
+		return wrong(fmt.Sprintf("the region is %q", c.Region), `set OSS_REGION to the bucket's region, as in "cn-hangzhou"`)
+	}
+	return endpoint, nil
+}
+
+func isAliyun(host string) bool { return strings.HasSuffix(host, ".aliyuncs.com") }
 
 // Close closes idle connections.
 func (c *Client) Close() error {
@@ -141,75 +222,20 @@ func (c *Client) Head(ctx context.Context, key string) (ObjectInfo, error) {
 
 func unquoted(etag string) string { return strings.Trim(etag, `"`) }
 
-// Put implements Bucket.
-func (c *Client) Put(ctx context.Context, key string, body io.ReadSeeker) error {
-	return c.put(ctx, "put", key, body, c.retryKey)
-}
-
-// PutIfAbsent implements Bucket.
-func (c *Client) PutIfAbsent(ctx context.Context, key string, body io.ReadSeeker) error {
-	return c.put(ctx, "put if absent", key, body, c.retryUnsent, sdk.ForbidOverWrite(true))
-}
-
-func (c *Client) put(
-	ctx context.Context, op, key string, body io.ReadSeeker,
-	retry func(ctx context.Context, op, key string, attempt func() error) error, options ...sdk.Option,
-) error {
-	start, err := body.Seek(0, io.SeekCurrent)
-	if err != nil {
-		return c.fail(op, key, err)
-	}
-	end, err := body.Seek(0, io.SeekEnd)
-	if err != nil {
-		return c.fail(op, key, err)
-	}
-	options = append(options, sdk.WithContext(ctx))
-	return retry(ctx, op, key, func() error {
-		if _, err := body.Seek(start, io.SeekStart); err != nil {
-			return bodyError{err}
-		}
-		sent := &upload{body: body, left: end - start}
-		err := c.bucket.PutObject(key, sent, options...)
-		return cmp.Or(sent.err, err)
-	})
-}
-
-// upload is a body of known length, which remembers its own failure.
-type upload struct {
-	body io.Reader
-	left int64
-	err  error // a bodyError
-}
-
-// bodyError is a failure of the body: no fault of the store, no use to retry.
-type bodyError struct{ error }
-
-func (e bodyError) Unwrap() error { return e.error }
-
-// Len tells the SDK the Content-Length.
-func (u *upload) Len() int { return int(u.left) }
-
-func (u *upload) Read(p []byte) (int, error) {
-	if u.left == 0 {
-		return 0, io.EOF
-	}
-	n, err := u.body.Read(p[:min(int64(len(p)), u.left)])
-	u.left -= int64(n)
-	if err == io.EOF && u.left > 0 {
-		err = io.ErrUnexpectedEOF
-	}
-	if err != nil && err != io.EOF {
-		u.err = bodyError{err}
-	}
-	return n, err
-}
-
 // List implements Bucket.
 func (c *Client) List(ctx context.Context, opts ListOptions) iter.Seq2[ObjectInfo, error] {
 	return func(yield func(ObjectInfo, error) bool) {
 		if err := checkDelimiter(opts.Delimiter); err != nil {
 			yield(ObjectInfo{}, c.fail("list", opts.Prefix, err))
 			return
+		}
+		within, last := opts.Prefix[:strings.LastIndex(opts.Prefix, "/")+1], path.Base(opts.Prefix)
+		if within != "" && folder.CheckKey(strings.TrimSuffix(within, "/")) != nil {
+			return // no key begins like that, and MinIO refuses to look
+		}
+		wanted := opts.Prefix
+		if last == "." || last == ".." {
+			opts.Prefix = within // MinIO takes what begins with dots for a way out
 		}
 		token := ""
 		for {
@@ -219,7 +245,7 @@ func (c *Client) List(ctx context.Context, opts ListOptions) iter.Seq2[ObjectInf
 				return
 			}
 			for _, info := range page {
-				if !yield(info, nil) {
+				if strings.HasPrefix(info.Key, wanted) && !yield(info, nil) {
 					return
 				}
 			}

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"hash"
 	"io"
 	"strconv"
 
@@ -52,8 +51,7 @@ type download struct {
 	body        io.ReadCloser
 	offset, end int64 // of the object: what is still to be read
 	etag        string
-	clientCRC   hash.Hash64 // nil where the store gave none for what is read
-	serverCRC   uint64
+	digest      *digest // nil where the store gave none for what is read
 	resumptions int
 	resumedAt   int64
 }
@@ -74,8 +72,8 @@ func (c *Client) download(ctx context.Context, op, key string, options ...sdk.Op
 		return nil, c.fail(op, key, fmt.Errorf("answer without valid Content-Length and Content-Range: %w", err))
 	}
 	d.end = d.offset + length
-	if header.Get("X-Oss-Hash-Crc64ecma") != "" && len(options) == 0 {
-		d.clientCRC, d.serverCRC = result.ClientCRC, result.ServerCRC
+	if len(options) == 0 {
+		d.digest = digestOf(header, c.config.S3)
 	}
 	return d, nil
 }
@@ -93,12 +91,15 @@ func (d *download) Read(p []byte) (int, error) {
 	for {
 		n, err := d.body.Read(p)
 		d.offset += int64(n)
+		if d.digest != nil {
+			d.digest.Write(p[:n])
+		}
 		switch {
 		case err == nil:
 			return n, nil
 		case err == io.EOF && d.offset == d.end:
-			if d.clientCRC != nil && d.clientCRC.Sum64() != d.serverCRC {
-				return n, d.client.fail(d.op, d.key, fmt.Errorf("the CRC-64 of what arrived is %d, of the object %d: it was damaged on its way or in the store", d.clientCRC.Sum64(), d.serverCRC))
+			if d.digest != nil && !d.digest.matches() {
+				return n, d.client.fail(d.op, d.key, fmt.Errorf("the %s of what arrived is not that of the object: it was damaged on its way or in the store", d.digest.name))
 			}
 			return n, io.EOF
 		}
@@ -130,7 +131,7 @@ func (d *download) resume(cause error) error {
 		return err
 	}
 	d.body.Close()
-	d.body, d.clientCRC = result.Response.Body, nil
+	d.body = result.Response.Body
 	return nil
 }
 

@@ -97,7 +97,7 @@ func (m *Memory) put(ctx context.Context, key string, body io.Reader, ifAbsent b
 		return err
 	}
 	data, err := io.ReadAll(body)
-	if err != nil {
+	if err := cmp.Or(err, ctx.Err()); err != nil {
 		return err
 	}
 	object := memoryObject{data: data, info: ObjectInfo{

@@ -2,12 +2,10 @@ package oss
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
 	"iter"
-	"strings"
 	"time"
 )
 
@@ -18,6 +16,9 @@ var ErrNotExist = errors.New("object does not exist")
 // ErrExist is wrapped by the errors of PutIfAbsent for a key that already
 // holds an object.
 var ErrExist = errors.New("object already exists")
+
+// ErrNoBucket is wrapped by errors of a store that has no such bucket.
+var ErrNoBucket = errors.New("bucket does not exist")
 
 // ObjectInfo describes an object, or a folder of a delimited listing.
 type ObjectInfo struct {
@@ -39,8 +40,9 @@ type ListOptions struct {
 // needs. All methods may be called at the same time from many goroutines and
 // from many processes on the same bucket.
 //
-// A key is 1 to 1,023 bytes of UTF-8: segments of at most 255 bytes joined by
-// "/", none of them empty, "." or ".."; a key that is also the folder of
+// A key is 1 to 1,023 bytes of UTF-8 (OSS's limit; S3 has 1,024): segments of at
+// most 255 bytes joined by "/", none of them empty, "." or "..", not even
+// between spaces or beside a backslash; a key that is also the folder of
 // another key ("a" beside "a/b") is refused by buckets made of files.
 //
 // What was acknowledged is durable, and is seen at once by every later Get,
@@ -113,26 +115,4 @@ func ReadAll(ctx context.Context, b Bucket, key string) ([]byte, error) {
 		return nil, fmt.Errorf("read %s: %w", b.URI(key), err)
 	}
 	return data, nil
-}
-
-// ProvePutIfAbsent finds out by a probe object, which it deletes again, whether
-// the store keeps the promise of PutIfAbsent. OSS breaks it without a word on a
-// bucket with versioning, MinIO and old S3 stores in other ways; a table on
-// such a bucket loses commits. To be called before the first write.
-func ProvePutIfAbsent(ctx context.Context, b Bucket) error {
-	key := "_put_if_absent_probe/" + rand.Text()
-	if err := b.PutIfAbsent(ctx, key, strings.NewReader("first")); err != nil {
-		return err
-	}
-	err := b.PutIfAbsent(ctx, key, strings.NewReader("second"))
-	if deleteErr := b.Delete(ctx, key); deleteErr != nil {
-		return deleteErr
-	}
-	switch {
-	case errors.Is(err, ErrExist):
-		return nil
-	case err != nil:
-		return err
-	}
-	return fmt.Errorf("%s overwrites objects it was told not to (x-oss-forbid-overwrite): a table there could lose commits; use a bucket on which versioning was never enabled", b.URI(""))
 }

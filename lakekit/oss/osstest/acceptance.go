@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"os"
 	"slices"
 	"strings"
@@ -17,7 +18,8 @@ import (
 )
 
 // AcceptanceTest checks every promise of oss.Bucket. open returns an empty
-// bucket each time it is called.
+// bucket each time it is called: one of its own, or a folder of a bucket that
+// others use too (oss.Prefix).
 func AcceptanceTest(t *testing.T, open func(t *testing.T) oss.Bucket) {
 	for _, test := range []struct {
 		name string
@@ -31,6 +33,7 @@ func AcceptanceTest(t *testing.T, open func(t *testing.T) oss.Bucket) {
 		{"GetIsOneVersion", testGetIsOneVersion},
 		{"GetRange", testGetRange},
 		{"Keys", testKeys},
+		{"LongestKey", testLongestKey},
 		{"RefusedKeys", testRefusedKeys},
 		{"List", testList},
 		{"ListManyPages", testListManyPages},
@@ -38,6 +41,9 @@ func AcceptanceTest(t *testing.T, open func(t *testing.T) oss.Bucket) {
 		{"PutIfAbsent", testPutIfAbsent},
 		{"PutIfAbsentRace", testPutIfAbsentRace},
 		{"PutRaceWithDelete", testPutRaceWithDelete},
+		{"Large", testLarge},
+		{"LargePutIfAbsent", testLargePutIfAbsent},
+		{"LargeFailedPut", testLargeFailedPut},
 		{"Canceled", testCanceled},
 		{"Local", testLocal},
 	} {
@@ -272,7 +278,8 @@ func testKeys(t *testing.T, b oss.Bucket) {
 		"day=2015-01-01/part-0.parquet",
 		"a+b", "a%20b", "a%2Fb", "a%", "a b", " a ", "a&b=c", "a'b", `a"b`, "a?b#c", "a;b", "a:b", "a,b@c$d",
 		"a<b>c", "a\\b", "a*b", "a|b", "(a)[b]{c}", "~a", "a..b", "..a", "a.", ".hidden", "a\tb", "a\u00e9b",
-		"?x=y", "上海/出租车.json", "🚕", "-", "%E4%B8%8A",
+		"?x=y", "上海/出租车.json", "🚕", "-", "%E4%B8%8A", "=", "a=b&c=d", "a++b", "%", "%%20", "a&amp;b", "''",
+		strings.Repeat("出", 85), // a segment of maximal length
 		strings.Repeat(strings.Repeat("k", 255)+"/", 3) + "200 bytes are left for a prefix",
 	}
 	for _, key := range keys {
@@ -307,9 +314,36 @@ func testKeys(t *testing.T, b oss.Bucket) {
 	}
 }
 
+// testLongestKey: OSS gives a key 1,023 bytes, S3 one more; a bucket promises
+// what all of them keep. The folder of a prefixed bucket counts.
+func testLongestKey(t *testing.T, b oss.Bucket) {
+	name, inBucket := strings.CutPrefix(b.URI(""), "oss://")
+	if !inBucket {
+		t.Skip("how long the folder's own keys are cannot be told from outside")
+	}
+	_, folder, _ := strings.Cut(name, "/")
+	taken := len(folder)
+	long := strings.Repeat(strings.Repeat("k", 200)+"/", 6)
+	longest := long[:1023-taken-1] + "k"
+	put(t, b, longest, "content")
+	if got := get(t, b, longest); got != "content" {
+		t.Errorf("Get = %q", got)
+	}
+	if got := list(t, b, oss.ListOptions{}); !slices.Equal(got, []string{longest}) {
+		t.Errorf("List = %q", got)
+	}
+	if err := b.PutIfAbsent(t.Context(), longest+"k", strings.NewReader("x")); err == nil || !strings.Contains(err.Error(), "1,023 bytes") {
+		t.Errorf("PutIfAbsent of a key one byte longer: error %v", err)
+	}
+	if err := b.Delete(t.Context(), longest); err != nil {
+		t.Error(err)
+	}
+}
+
 func testRefusedKeys(t *testing.T, b oss.Bucket) {
 	for _, key := range []string{
 		"..", "../x", "a/../../x", "a/..", ".", "./a", "a/./b", "a//b", "a/", "a\x00b", "\xff",
+		"a/ .. /b", "a/.\t/b", `a\..\b`, // to MinIO these are the same
 		strings.Repeat("s", 256), strings.Repeat("long/", 300) + "x",
 	} {
 		if err := b.Put(t.Context(), key, strings.NewReader("x")); err == nil {
@@ -332,7 +366,7 @@ func testRefusedKeys(t *testing.T, b oss.Bucket) {
 
 func testList(t *testing.T, b oss.Bucket) {
 	for _, key := range []string{
-		"a", "b.txt", "b/1", "b/2/x", "b/2/y", "b/3", "b0", "c/d/e/f", "上/海", "é",
+		"..d", "a", "b.txt", "b/..c/x", "b/.c", "b/1", "b/2/x", "b/2/y", "b/3", "b0", "c/d/e/f", "上/海", "é",
 	} {
 		put(t, b, key, key)
 	}
@@ -340,9 +374,9 @@ func testList(t *testing.T, b oss.Bucket) {
 		opts oss.ListOptions
 		want string // words
 	}{
-		{oss.ListOptions{}, "a b.txt b/1 b/2/x b/2/y b/3 b0 c/d/e/f é 上/海"},
-		{oss.ListOptions{Prefix: "b"}, "b.txt b/1 b/2/x b/2/y b/3 b0"},
-		{oss.ListOptions{Prefix: "b/"}, "b/1 b/2/x b/2/y b/3"},
+		{oss.ListOptions{}, "..d a b.txt b/..c/x b/.c b/1 b/2/x b/2/y b/3 b0 c/d/e/f é 上/海"},
+		{oss.ListOptions{Prefix: "b"}, "b.txt b/..c/x b/.c b/1 b/2/x b/2/y b/3 b0"},
+		{oss.ListOptions{Prefix: "b/"}, "b/..c/x b/.c b/1 b/2/x b/2/y b/3"},
 		{oss.ListOptions{Prefix: "b/2"}, "b/2/x b/2/y"},
 		{oss.ListOptions{Prefix: "b/2/x"}, "b/2/x"},
 		{oss.ListOptions{Prefix: "b/2/x/"}, ""},
@@ -352,20 +386,30 @@ func testList(t *testing.T, b oss.Bucket) {
 		{oss.ListOptions{StartAfter: "b/1"}, "b/2/x b/2/y b/3 b0 c/d/e/f é 上/海"},
 		{oss.ListOptions{StartAfter: "b/2"}, "b/2/x b/2/y b/3 b0 c/d/e/f é 上/海"},
 		{oss.ListOptions{StartAfter: "b/2/x"}, "b/2/y b/3 b0 c/d/e/f é 上/海"},
-		{oss.ListOptions{StartAfter: "b/"}, "b/1 b/2/x b/2/y b/3 b0 c/d/e/f é 上/海"},
-		{oss.ListOptions{StartAfter: "b"}, "b.txt b/1 b/2/x b/2/y b/3 b0 c/d/e/f é 上/海"},
+		{oss.ListOptions{StartAfter: "b/"}, "b/..c/x b/.c b/1 b/2/x b/2/y b/3 b0 c/d/e/f é 上/海"},
+		{oss.ListOptions{StartAfter: "b"}, "b.txt b/..c/x b/.c b/1 b/2/x b/2/y b/3 b0 c/d/e/f é 上/海"},
 		{oss.ListOptions{StartAfter: "上/海"}, ""},
-		{oss.ListOptions{Prefix: "b/", StartAfter: "a"}, "b/1 b/2/x b/2/y b/3"},
+		{oss.ListOptions{Prefix: "b/", StartAfter: "a"}, "b/..c/x b/.c b/1 b/2/x b/2/y b/3"},
 		{oss.ListOptions{Prefix: "b/", StartAfter: "b/2/x"}, "b/2/y b/3"},
 		{oss.ListOptions{Prefix: "b/", StartAfter: "c"}, ""},
-		{oss.ListOptions{Delimiter: "/"}, "a b.txt b/ b0 c/ é 上/"},
+		{oss.ListOptions{Delimiter: "/"}, "..d a b.txt b/ b0 c/ é 上/"},
 		{oss.ListOptions{Delimiter: "/", Prefix: "b"}, "b.txt b/ b0"},
-		{oss.ListOptions{Delimiter: "/", Prefix: "b/"}, "b/1 b/2/ b/3"},
+		{oss.ListOptions{Delimiter: "/", Prefix: "b/"}, "b/..c/ b/.c b/1 b/2/ b/3"},
 		{oss.ListOptions{Delimiter: "/", Prefix: "b/2/"}, "b/2/x b/2/y"},
 		{oss.ListOptions{Delimiter: "/", Prefix: "c/"}, "c/d/"},
 		{oss.ListOptions{Delimiter: "/", StartAfter: "b/"}, "b0 c/ é 上/"},
 		{oss.ListOptions{Delimiter: "/", StartAfter: "b.txt"}, "b/ b0 c/ é 上/"},
 		{oss.ListOptions{Delimiter: "/", Prefix: "b/", StartAfter: "b/1"}, "b/2/ b/3"},
+
+		{oss.ListOptions{Prefix: "."}, "..d"},
+		{oss.ListOptions{Prefix: ".."}, "..d"},
+		{oss.ListOptions{Prefix: "b/."}, "b/..c/x b/.c"},
+		{oss.ListOptions{Prefix: "b/.."}, "b/..c/x"},
+		{oss.ListOptions{Prefix: "b//"}, ""},
+		{oss.ListOptions{Prefix: "b/./"}, ""},
+		{oss.ListOptions{Delimiter: "/", Prefix: "b/.."}, "b/..c/"},
+		{oss.ListOptions{Delimiter: "/", Prefix: "b/", StartAfter: "b/..c/"}, "b/.c b/1 b/2/ b/3"},
+		{oss.ListOptions{Prefix: "b/..", StartAfter: "b/..c"}, "b/..c/x"},
 	} {
 		t.Run(fmt.Sprintf("%+v", test.opts), func(t *testing.T) {
 			if got, want := list(t, b, test.opts), strings.Fields(test.want); !slices.Equal(got, want) {
@@ -374,7 +418,7 @@ func testList(t *testing.T, b oss.Bucket) {
 		})
 	}
 	for info, err := range b.List(t.Context(), oss.ListOptions{}) {
-		if err != nil || info.Key != "a" {
+		if err != nil || info.Key != "..d" {
 			t.Errorf("first is %+v, %v", info, err)
 		}
 		break // an iteration may be left early
@@ -383,24 +427,27 @@ func testList(t *testing.T, b oss.Bucket) {
 
 func testListManyPages(t *testing.T, b oss.Bucket) {
 	const objects = 1010 // more than a page of OSS
-	want := make([]string, objects)
+	want, folders := make([]string, objects), make([]string, objects)
 	for i := range want {
-		want[i] = fmt.Sprintf("t/%c/%04d", 'a'+i%3, i)
+		want[i] = fmt.Sprintf("t/%04d/%d", i, i%10)
+		folders[i] = fmt.Sprintf("t/%04d/", i)
 	}
 	inParallel(16, objects, func(i int) {
 		if err := b.Put(t.Context(), want[i], strings.NewReader("x")); err != nil {
 			t.Error(err)
 		}
 	})
-	slices.Sort(want)
 	if got := list(t, b, oss.ListOptions{Prefix: "t/"}); !slices.Equal(got, want) {
 		t.Errorf("%d keys, first %q, want %d", len(got), got[:min(3, len(got))], len(want))
 	}
 	if got := list(t, b, oss.ListOptions{Prefix: "t/", StartAfter: want[4]}); !slices.Equal(got, want[5:]) {
 		t.Errorf("%d keys after the 5th, want %d", len(got), len(want)-5)
 	}
-	if got := list(t, b, oss.ListOptions{Prefix: "t/", Delimiter: "/"}); !slices.Equal(got, []string{"t/a/", "t/b/", "t/c/"}) {
-		t.Errorf("folders %q", got)
+	if got := list(t, b, oss.ListOptions{Prefix: "t/", Delimiter: "/"}); !slices.Equal(got, folders) {
+		t.Errorf("%d folders, want %d", len(got), len(folders))
+	}
+	if got := list(t, b, oss.ListOptions{Prefix: "t/", Delimiter: "/", StartAfter: folders[2]}); !slices.Equal(got, folders[3:]) {
+		t.Errorf("%d folders after the 3rd, want %d", len(got), len(folders)-3)
 	}
 	if err := b.Delete(t.Context(), want...); err != nil {
 		t.Fatal(err)
@@ -506,6 +553,127 @@ func testPutRaceWithDelete(t *testing.T, b oss.Bucket) {
 	})
 	if got := list(t, b, oss.ListOptions{}); len(got) != 0 {
 		t.Errorf("left %q", got)
+	}
+}
+
+// large is what stores that put large objects in parts put in several, and a
+// few bytes more.
+const large = 40<<20 + 17
+
+// randomBytes are more than large, so that every start is another content.
+var randomBytes = sync.OnceValue(func() []byte {
+	data := make([]byte, large+1<<10)
+	rand.NewChaCha8([32]byte{}).Read(data)
+	return data
+})
+
+func largeContent(n int) []byte { return randomBytes()[n : n+large] }
+
+func wantLarge(t *testing.T, b oss.Bucket, key string, want []byte) {
+	t.Helper()
+	got, err := oss.ReadAll(t.Context(), b, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(got, want) {
+		t.Errorf("%s: got %d bytes, not the %d put", key, len(got), len(want))
+	}
+}
+
+func testLarge(t *testing.T, b oss.Bucket) {
+	const key = "day=1/large file+%20.parquet"
+	put(t, b, key, "small")
+	for n := range 2 {
+		if err := b.Put(t.Context(), key, bytes.NewReader(largeContent(n))); err != nil {
+			t.Fatal(err)
+		}
+		wantLarge(t, b, key, largeContent(n))
+	}
+	info, err := b.Head(t.Context(), key)
+	if err != nil || info.Size != large {
+		t.Errorf("Head = %+v, %v", info, err)
+	}
+	for listed, err := range b.List(t.Context(), oss.ListOptions{}) {
+		if err != nil || listed.Key != key || listed.Size != large || listed.ETag != info.ETag {
+			t.Errorf("List yields %+v, %v; Head %+v", listed, err, info)
+		}
+	}
+	const border = 8 << 20 // of parts, where there are any
+	body, err := b.GetRange(t.Context(), key, border-3, 6)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer body.Close()
+	if got, err := io.ReadAll(body); err != nil || !bytes.Equal(got, largeContent(1)[border-3:border+3]) {
+		t.Errorf("range across a border: %x, %v", got, err)
+	}
+	put(t, b, key, "small again")
+	if got := get(t, b, key); got != "small again" {
+		t.Errorf("got %.20q", got)
+	}
+}
+
+func testLargePutIfAbsent(t *testing.T, b oss.Bucket) {
+	put(t, b, "taken", "mine")
+	wantError(t, "PutIfAbsent", b.PutIfAbsent(t.Context(), "taken", bytes.NewReader(largeContent(0))), oss.ErrExist)
+	if got := get(t, b, "taken"); got != "mine" {
+		t.Errorf("taken = %.20q", got)
+	}
+	const racers = 4
+	var errs [racers]error
+	inParallel(racers, racers, func(n int) {
+		errs[n] = b.PutIfAbsent(t.Context(), "race", bytes.NewReader(largeContent(n)))
+	})
+	winner := -1
+	for n, err := range errs {
+		switch {
+		case err == nil && winner < 0:
+			winner = n
+		case err == nil:
+			t.Errorf("racers %d and %d won", winner, n)
+		case !errors.Is(err, oss.ErrExist):
+			t.Errorf("racer %d: %v", n, err)
+		}
+	}
+	if winner < 0 {
+		t.Fatal("no racer won")
+	}
+	wantLarge(t, b, "race", largeContent(winner))
+}
+
+// interrupted is a large body that calls a function when most of it is read.
+type interrupted struct {
+	content   *bytes.Reader
+	interrupt func() error
+}
+
+func (b interrupted) Read(p []byte) (int, error) {
+	if b.content.Len() < large/4 {
+		if err := b.interrupt(); err != nil {
+			return 0, err
+		}
+	}
+	return b.content.Read(p)
+}
+
+func (b interrupted) Seek(offset int64, whence int) (int64, error) {
+	return b.content.Seek(offset, whence)
+}
+
+func testLargeFailedPut(t *testing.T, b oss.Bucket) {
+	put(t, b, "old", "old")
+	for _, key := range []string{"old", "new"} {
+		broken := interrupted{bytes.NewReader(largeContent(0)), func() error { return errBroken }}
+		wantError(t, "Put of a body that fails", b.Put(t.Context(), key, broken), errBroken)
+		ctx, cancel := context.WithCancel(t.Context())
+		canceled := interrupted{bytes.NewReader(largeContent(0)), func() error { cancel(); return nil }}
+		wantError(t, "Put canceled on its way", b.Put(ctx, key, canceled), context.Canceled)
+	}
+	if got := list(t, b, oss.ListOptions{}); !slices.Equal(got, []string{"old"}) {
+		t.Errorf("objects %q", got)
+	}
+	if got := get(t, b, "old"); got != "old" {
+		t.Errorf("old = %.20q", got)
 	}
 }
 

@@ -29,10 +29,14 @@ func CheckKey(key string) error {
 		switch {
 		case segment == "":
 			return errors.New(`the key has an empty segment ("//", or "/" at its end)`)
-		case segment == "." || segment == "..":
-			return errors.New(`the key has a segment "." or ".."`)
 		case len(segment) > maxSegment:
 			return errors.New("the key has a segment longer than 255 bytes")
+		}
+		// "\\" separates segments on Windows; MinIO looks through spaces too.
+		for part := range strings.SplitSeq(segment, `\`) {
+			if part = strings.Trim(part, " \t\n\v\f\r"); part == "." || part == ".." {
+				return errors.New(`the key has a segment "." or ".."`)
+			}
 		}
 	}
 	return nil
