@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -19,11 +20,14 @@ func Doctor(s *settings.Settings) Checks {
 	if folder := filepath.Join(s.State, "kafka"); otherDisk(s.State, folder) {
 		checks = append(checks, checkSpace("the disk of the broker", folder))
 	}
-	if otherDisk(s.State, s.OSS.LocalDir) {
+	if s.OSS.LocalDir != "" && otherDisk(s.State, s.OSS.LocalDir) {
 		checks = append(checks, checkSpace("the disk of the object store", s.OSS.LocalDir))
 	}
 	healthy := true
 	for _, status := range services.Statuses(s) {
+		if !slices.Contains(s.Roles(), status.Role) {
+			continue // the steps below find out more
+		}
 		detail := strings.TrimSpace(status.State + " " + status.Address + " " + status.Problem)
 		checks = append(checks, check("the "+string(status.Role)+" answers", status.Running(), detail,
 			"`lakekit up` starts it; its log is "+status.Log))
@@ -36,7 +40,9 @@ func Doctor(s *settings.Settings) Checks {
 	if err != nil {
 		return append(checks, failedCheck("the workshop can be connected to", err, "`lakekit down`, then `lakekit up`"))
 	}
-	return append(checks, lab.checkKafka(), lab.checkStore(), lab.checkSQL(), lab.checkCharts(), lab.checkStreams())
+	checks = append(checks, lab.diagnose("Kafka", "/api/doctor/kafka")...)
+	checks = append(checks, lab.diagnose("the object store", "/api/doctor/store")...)
+	return append(checks, lab.checkSQL(), lab.checkCharts(), lab.checkStreams())
 }
 
 // Doctor tries every part of the workshop.
@@ -86,24 +92,14 @@ func otherDisk(state, folder string) bool {
 	return syscall.Stat(state, &a) == nil && syscall.Stat(folder, &b) == nil && a.Dev != b.Dev
 }
 
-func (w *Workshop) checkKafka() api.Check {
-	const name = "Kafka describes its cluster"
-	cluster, err := w.Cluster()
-	hint := "the broker's log is " + settings.LogFile(w.settings.State, settings.Broker)
-	if err != nil {
-		return failedCheck(name, err, hint)
+// diagnose lets the server go through a service step by step, up to the first
+// that fails.
+func (w *Workshop) diagnose(service, path string) Checks {
+	var steps Checks
+	if err := w.get(path, nil, &steps); err != nil {
+		return Checks{failedCheck(service+" can be asked", err, "the server's log is "+settings.LogFile(w.settings.State, settings.Workshop))}
 	}
-	return check(name, len(cluster.Brokers) > 0, fmt.Sprintf("%d broker at %s", len(cluster.Brokers), w.settings.Kafka["bootstrap.servers"]), hint)
-}
-
-func (w *Workshop) checkStore() api.Check {
-	const name = "the object store lets one of two writers win"
-	var proof api.Check
-	if err := w.get("/api/doctor/store", nil, &proof); err != nil {
-		return failedCheck(name, err, "the object store's log is "+settings.LogFile(w.settings.State, settings.Store))
-	}
-	proof.Name = name
-	return proof
+	return steps
 }
 
 func (w *Workshop) checkSQL() api.Check {

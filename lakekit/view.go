@@ -146,7 +146,7 @@ func servicesGrid(list Services) *api.Result {
 	var rows [][]any
 	for _, s := range list {
 		row := []any{s.Role, s.State, s.Address, "", "", "", s.Log}
-		if s.State != "stopped" {
+		if s.PID != 0 { // a process of this kit, which runs
 			row[3], row[4], row[5] = s.PID, s.Uptime, size(s.Memory)
 		}
 		if s.Problem != "" {

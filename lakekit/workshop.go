@@ -60,7 +60,7 @@ type Services []services.Status
 // Kill ends a service ("broker", "oss" or "server") as a crash would. Up brings
 // it back.
 func (w *Workshop) Kill(service string) error {
-	for _, role := range settings.Roles {
+	for _, role := range settings.AllRoles {
 		if service == string(role) {
 			return services.Kill(w.settings, role)
 		}

@@ -71,8 +71,6 @@ func newSource(config kafka.Config, topics []string, queueBytes int64) (*source,
 	}
 	maps.Copy(defaults, config)
 	fixed := kafka.Config{
-		// Required of a consumer, never used: nothing is committed.
-		"group.id":           "lakekit-streaming-query",
 		"enable.auto.commit": "false",
 		// Records that are gone must be noticed, not skipped.
 		"auto.offset.reset":    "error",

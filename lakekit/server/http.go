@@ -50,6 +50,7 @@ var callers = []struct {
 }{
 	{ingest.ErrOptions, http.StatusBadRequest},
 	{kafka.ErrTopicName, http.StatusBadRequest},
+	{kafka.ErrNotAllowed, http.StatusForbidden},
 	{kafka.ErrTopicNotFound, http.StatusNotFound},
 	{kafka.ErrPartitionNotFound, http.StatusNotFound},
 	{ingest.ErrTopicMissing, http.StatusNotFound},

@@ -118,6 +118,8 @@ func TestStatusOf(t *testing.T) {
 		{fmt.Errorf("create: %w", kafka.ErrPartitionCount), 409},
 		{fmt.Errorf("create: %w", confluent.NewError(confluent.ErrInvalidConfig, "retention.ms", false)), 400},
 		{fmt.Errorf("browse: %w", kafka.ErrPartitionNotFound), 404},
+		{fmt.Errorf("browse: %w", kafka.ErrNotAllowed), 403},
+		{fmt.Errorf("browse: %w", kafka.ErrLogin), 500},
 		{fmt.Errorf("files: %w", delta.ErrNoVersion), 404},
 		{&query.Error{Message: "no such column"}, 400},
 	} {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -29,6 +30,9 @@ type Server struct {
 	traffic  *traffic
 	streams  *streams
 
+	storeMutex  sync.Mutex
+	storeProven bool
+
 	tablesMutex sync.Mutex
 	tables      map[string]*delta.Table // by address: a Table keeps its last snapshot
 }
@@ -36,7 +40,7 @@ type Server struct {
 // Open connects to the services that the settings name and resumes the streams
 // that were running when the last server ended.
 func Open(ctx context.Context, s *settings.Settings, log *slog.Logger) (*Server, error) {
-	if s.Kafka["bootstrap.servers"] == "" || s.OSS.Endpoint == "" {
+	if s.Kafka.Servers() == "" || s.OSS.Endpoint == "" {
 		return nil, errors.New("starting the workshop server: the broker and the object store must run first: `lakekit up` starts all three in order")
 	}
 	bucket, err := OpenBucket(s)
@@ -52,9 +56,14 @@ func Open(ctx context.Context, s *settings.Settings, log *slog.Logger) (*Server,
 		return nil, err
 	}
 	server := &Server{
-		settings: s, log: log, bucket: bucket, kafka: kafka.Config(s.Kafka), engine: engine,
+		settings: s, log: log, bucket: bucket, kafka: kafkaConfig(s), engine: engine,
 		renderer: sync.OnceValues(func() (*chart.Renderer, error) { return openRenderer(s) }),
 		tables:   map[string]*delta.Table{},
+	}
+	if s.Profile != settings.Embedded {
+		if err := server.prepareStore(ctx); err != nil { // to be tried again before the first write
+			log.Warn("preparing the object store", "error", err)
+		}
 	}
 	if server.traffic, err = openTraffic(server); err != nil {
 		return nil, errors.Join(err, engine.Close())
@@ -71,16 +80,12 @@ func (s *Server) Close(ctx context.Context) error {
 	return errors.Join(s.traffic.close(ctx), s.streams.close(ctx), s.engine.Close())
 }
 
-// OpenBucket connects to the workshop's bucket.
-func OpenBucket(s *settings.Settings) (oss.Bucket, error) {
-	if s.OSS.Endpoint == "" {
-		return nil, errors.New("connecting to the object store: it is not running: `lakekit up` starts it")
-	}
-	return oss.NewClient(oss.ClientConfig{
-		Endpoint: s.OSS.Endpoint, Region: s.OSS.Region, Bucket: s.OSS.Bucket,
-		AccessKeyID: s.OSS.AccessKeyID, AccessKeySecret: s.OSS.Secret.Reveal(),
-		LocalDir: filepath.Join(s.OSS.LocalDir, s.OSS.Bucket),
-	})
+// kafkaConfig gives consumers a group of this workspace's: no stream rests on its
+// group, but on a Kafka with ACLs a student may use no other.
+func kafkaConfig(s *settings.Settings) kafka.Config {
+	config := kafka.Config{"group.id": s.TopicInWorkspace("lakekit")}
+	maps.Copy(config, s.Kafka)
+	return config
 }
 
 // echartsFile is where set-up puts the chart library.

@@ -116,6 +116,9 @@ func (all *streams) open(ctx context.Context, request api.StreamRequest) (*inges
 	if err != nil {
 		return nil, err
 	}
+	if err := s.prepareStore(ctx); err != nil {
+		return nil, err
+	}
 	return ingest.Start(ctx, ingest.Options{
 		Name:                 request.Name,
 		Kafka:                s.kafka,

@@ -68,6 +68,9 @@ func (s *Server) createTable(r *http.Request) (api.TableDetail, error) {
 	if _, err := delta.Create(r.Context(), oss.NewMemory("trial"), definition); err != nil {
 		return api.TableDetail{}, failure{http.StatusBadRequest, err}
 	}
+	if err := s.prepareStore(r.Context()); err != nil {
+		return api.TableDetail{}, err
+	}
 	_, err = delta.Create(r.Context(), root, definition)
 	exists := errors.Is(err, delta.ErrTableExists)
 	if err != nil && !exists {
@@ -178,7 +181,7 @@ func (s *Server) optimizeTable(r *http.Request) (api.Compaction, error) {
 const listedAtMost = 10_000
 
 func (s *Server) objects(r *http.Request) ([]api.Object, error) {
-	uri := cmp.Or(r.URL.Query().Get("uri"), "oss://"+s.settings.OSS.Bucket+"/")
+	uri := cmp.Or(r.URL.Query().Get("uri"), "oss://"+s.settings.OSS.Bucket+"/"+s.settings.Folder())
 	folder := strings.TrimSuffix(uri, "/")
 	prefix, err := s.within(folder)
 	if err != nil {

@@ -123,11 +123,12 @@ func (c *Claimed) Ports() []int {
 	return ports
 }
 
-// Listen opens the first of Ports that is free, on loopback only.
-func (c *Claimed) Listen() (net.Listener, error) {
+// Listen opens the first of Ports that is free, at an address of this machine:
+// loopback, unless the settings say otherwise.
+func (c *Claimed) Listen(address string) (net.Listener, error) {
 	var failed error
 	for _, port := range c.Ports() {
-		l, err := net.Listen("tcp4", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
+		l, err := net.Listen("tcp", net.JoinHostPort(address, strconv.Itoa(port)))
 		if err == nil {
 			return l, nil
 		}
@@ -136,10 +137,19 @@ func (c *Claimed) Listen() (net.Listener, error) {
 	return nil, fmt.Errorf("opening a port for the %s: %w", c.role, failed)
 }
 
+// Reachable is where a service that listens at address is reached from this
+// machine: one that listens everywhere, on loopback.
+func Reachable(address string) string {
+	if host, port, err := net.SplitHostPort(address); err == nil && net.ParseIP(host).IsUnspecified() {
+		return net.JoinHostPort("127.0.0.1", port)
+	}
+	return address
+}
+
 // Ready tells the others where the service listens.
 func (c *Claimed) Ready(address string) error {
 	return settings.WriteProcess(c.state, c.role, settings.Process{
-		PID: os.Getpid(), Address: address, Started: time.Now().UTC().Truncate(time.Millisecond),
+		PID: os.Getpid(), Address: Reachable(address), Started: time.Now().UTC().Truncate(time.Millisecond),
 	})
 }
 

@@ -6,6 +6,8 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/url"
+	"strings"
 	"time"
 
 	"taxilake/lakekit/settings"
@@ -24,6 +26,27 @@ func probe(role settings.Role, address string) error {
 }
 
 const probeTimeout = 2 * time.Second
+
+// probePort asks whether the port of a service that is no process of this kit
+// answers. It may want TLS and a login, so nothing is said there.
+func probePort(role settings.Role, address string) error {
+	first, _, _ := strings.Cut(address, ",") // of Kafka's servers
+	if role == settings.Store {
+		endpoint, err := url.Parse(address)
+		if err != nil {
+			return err
+		}
+		first = endpoint.Host
+		if endpoint.Port() == "" {
+			first = net.JoinHostPort(endpoint.Hostname(), endpoint.Scheme)
+		}
+	}
+	conn, err := net.DialTimeout("tcp", first, probeTimeout)
+	if err != nil {
+		return err
+	}
+	return conn.Close()
+}
 
 // probeKafka sends ApiVersions, version 0 (Kafka protocol guide, API key 18),
 // which every broker answers before anything else.

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -23,7 +24,7 @@ type Status struct {
 	PID     int           `json:"pid,omitempty"`
 	Uptime  time.Duration `json:"uptime_ns,omitempty"`
 	Memory  int64         `json:"resident_bytes,omitempty"` // 0 where the system does not tell
-	Log     string        `json:"log"`
+	Log     string        `json:"log,omitempty"`
 	Problem string        `json:"problem,omitempty"`
 }
 
@@ -43,10 +44,30 @@ const (
 // Statuses asks every service.
 func Statuses(s *settings.Settings) []Status {
 	var all []Status
-	for _, role := range settings.Roles {
-		all = append(all, statusOf(s, role))
+	for _, role := range settings.AllRoles {
+		if slices.Contains(s.Roles(), role) {
+			all = append(all, statusOf(s, role))
+		} else {
+			all = append(all, elsewhere(s, role))
+		}
 	}
 	return all
+}
+
+// elsewhere is the status of a service that is not a process of this kit: all
+// that can be told without logging in is whether its port answers.
+func elsewhere(s *settings.Settings, role settings.Role) Status {
+	status := Status{Role: role, State: running}
+	switch role {
+	case settings.Broker:
+		status.Address = s.Kafka.Servers()
+	case settings.Store:
+		status.Address = s.OSS.Endpoint
+	}
+	if err := probePort(role, status.Address); err != nil {
+		status.State, status.Problem = notAnswering, err.Error()
+	}
+	return status
 }
 
 func statusOf(s *settings.Settings, role settings.Role) Status {
@@ -69,7 +90,8 @@ func statusOf(s *settings.Settings, role settings.Role) Status {
 }
 
 // Up starts what is not running and waits until each service answers. It tells
-// report, in a line each, what it does. Two calls at once take turns.
+// report, in a line each, what it does. Two calls at once take turns. Services
+// that are no processes of this kit are only asked.
 func Up(ctx context.Context, s *settings.Settings, report func(line string)) error {
 	if err := settings.CreateSecrets(s.State); err != nil {
 		return err
@@ -79,9 +101,13 @@ func Up(ctx context.Context, s *settings.Settings, report func(line string)) err
 		return err
 	}
 	defer unlock()
-	for _, role := range settings.Roles {
-		if err := start(ctx, s, role, report); err != nil {
-			return err
+	for _, status := range Statuses(s) {
+		if slices.Contains(s.Roles(), status.Role) {
+			if err := start(ctx, s, status.Role, report); err != nil {
+				return err
+			}
+		} else {
+			report(fmt.Sprintf("%-7s %s at %s %s", status.Role, status.State, status.Address, status.Problem))
 		}
 	}
 	return nil
@@ -171,8 +197,8 @@ func Down(ctx context.Context, s *settings.Settings, report func(line string)) e
 		return err
 	}
 	defer unlock()
-	for i := len(settings.Roles) - 1; i >= 0; i-- {
-		if err := stop(ctx, s, settings.Roles[i], report); err != nil {
+	for _, role := range slices.Backward(s.Roles()) {
+		if err := stop(ctx, s, role, report); err != nil {
 			return err
 		}
 	}
@@ -200,6 +226,9 @@ func stop(ctx context.Context, s *settings.Settings, role settings.Role, report 
 // Kill ends a service at once, as a crash would (SIGKILL), and waits until it
 // is gone. Nothing happens when it is not running.
 func Kill(s *settings.Settings, role settings.Role) error {
+	if !slices.Contains(s.Roles(), role) {
+		return fmt.Errorf("the %s of profile %s is no process of this kit: end it where it runs (docker compose kill)", role, s.Profile)
+	}
 	if !alive(s.State, role) {
 		return nil
 	}

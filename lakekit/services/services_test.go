@@ -42,7 +42,7 @@ func pretend(role settings.Role) error {
 	if err != nil {
 		return err
 	}
-	listener, err := claim.Listen()
+	listener, err := claim.Listen("127.0.0.1")
 	if err != nil {
 		return err
 	}
@@ -96,7 +96,7 @@ func newSettings(t *testing.T) *settings.Settings {
 			t.Fatal(err)
 		}
 	}
-	s := &settings.Settings{Home: home, State: filepath.Join(home, ".lakekit")}
+	s := &settings.Settings{Profile: settings.Embedded, Home: home, State: filepath.Join(home, ".lakekit")}
 	t.Cleanup(func() {
 		if err := services.Down(context.Background(), s, func(string) {}); err != nil {
 			t.Error(err)
@@ -265,7 +265,7 @@ func TestTakenPortIsReplaced(t *testing.T) {
 	}
 	defer claim.Release()
 	for range 2 { // the usual port is taken by the first round at the latest
-		listener, err := claim.Listen()
+		listener, err := claim.Listen("127.0.0.1")
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -2,20 +2,28 @@ package settings
 
 import (
 	"bufio"
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
+	"net"
 	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
 	"time"
+
+	"taxilake/lakekit/kafka/properties"
+	"taxilake/lakekit/oss"
 )
 
-// Embedded is the profile whose services are started by `lakekit up` on this
-// machine and need nothing but this repository.
-const Embedded = "embedded"
+// The profiles: where Kafka and the object store are. The notebooks are the same.
+const (
+	Embedded = "embedded" // processes of this kit, on this machine
+	Docker   = "docker"   // Apache Kafka and MinIO, usually from docker/compose.yaml
+	Cloud    = "cloud"    // Confluent Cloud or another Kafka, and Aliyun OSS
+)
 
 // Names of the course. A workspace goes before each of them.
 const (
@@ -33,27 +41,50 @@ type Settings struct {
 	Profile   string
 	Workspace string // prefix of a student's names on shared services, or ""
 	TimeZone  string // session time zone of SQL
+	Listen    string // address at which the workshop server listens: loopback, but in a container
 
 	Topic       string // Kafka topic
 	Table       string // oss:// address of the Delta table
 	Checkpoint  string // oss:// address of the streaming query's checkpoint
 	DeadLetters string // oss:// address of the Delta table of refused records
 
-	Kafka  map[string]string // librdkafka properties
+	Kafka  properties.Properties // of librdkafka
 	OSS    OSS
+	Class  Class
 	Server Server
+}
+
+// Class is where the students of a class reach the services of profile docker;
+// empty without CLASS_ADDRESS.
+type Class struct {
+	Kafka    string // host:port of the listener that asks for a login
+	Endpoint string // of the object store
 }
 
 // OSS is the object store in the terms of the Aliyun SDK.
 type OSS struct {
-	Endpoint    string // http://127.0.0.1:9000
-	Region      string
-	Bucket      string
-	AccessKeyID string
-	Secret      Secret
+	Endpoint      string // http://127.0.0.1:9000
+	Region        string
+	Bucket        string
+	AccessKeyID   string
+	Secret        Secret
+	SecurityToken Secret // of temporary credentials (STS), or ""
+	S3            bool   // the store speaks S3, as MinIO does, and not OSS
 	// LocalDir is the folder in which the embedded store keeps its buckets as
 	// plain files, or "".
 	LocalDir string
+}
+
+// ClientConfig is what package oss wants to know to reach the bucket.
+func (o OSS) ClientConfig() oss.ClientConfig {
+	config := oss.ClientConfig{
+		Endpoint: o.Endpoint, Region: o.Region, Bucket: o.Bucket, S3: o.S3,
+		AccessKeyID: o.AccessKeyID, AccessKeySecret: o.Secret.Reveal(), SecurityToken: o.SecurityToken.Reveal(),
+	}
+	if o.LocalDir != "" {
+		config.LocalDir = filepath.Join(o.LocalDir, o.Bucket)
+	}
+	return config
 }
 
 // Server is the workshop server.
@@ -84,6 +115,14 @@ func (s Secret) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 
 var workspaceName = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,30}$`)
 
+// CheckWorkspace refuses what cannot be the name of a workspace.
+func CheckWorkspace(name string) error {
+	if workspaceName.MatchString(name) {
+		return nil
+	}
+	return fmt.Errorf("%q cannot be used in topic and folder names; use up to 31 small letters, digits and hyphens, such as alice", name)
+}
+
 // Load reads the settings that hold in the current folder. It fails when the
 // folder is not inside the repository, and on values it cannot use; it does
 // not ask whether the services answer.
@@ -96,12 +135,14 @@ func Load() (*Settings, error) {
 	if err != nil {
 		return nil, err
 	}
+	profile := env.get("LAKEKIT_PROFILE", Embedded)
 	s := &Settings{
 		Home:      home,
-		State:     env.get("LAKEKIT_STATE", filepath.Join(home, ".lakekit")),
-		Profile:   env.get("LAKEKIT_PROFILE", Embedded),
+		State:     env.get("LAKEKIT_STATE", stateFolder(home, profile)),
+		Profile:   profile,
 		Workspace: env.get("LAKEKIT_WORKSPACE", ""),
 		TimeZone:  env.get("LAKEKIT_TIMEZONE", "UTC"),
+		Listen:    env.get("LAKEKIT_LISTEN", "127.0.0.1"),
 	}
 	if !filepath.IsAbs(s.State) { // the same folder from wherever it is asked for
 		s.State = filepath.Join(home, s.State)
@@ -109,29 +150,66 @@ func Load() (*Settings, error) {
 	if _, err := time.LoadLocation(s.TimeZone); err != nil {
 		return nil, fmt.Errorf("LAKEKIT_TIMEZONE=%q is not a time zone; use a name such as UTC or America/New_York", s.TimeZone)
 	}
-	if s.Profile != Embedded {
-		return nil, fmt.Errorf("LAKEKIT_PROFILE=%q is not a profile of this kit; it has: %s", s.Profile, Embedded)
+	if s.Workspace != "" {
+		if err := CheckWorkspace(s.Workspace); err != nil {
+			return nil, fmt.Errorf("LAKEKIT_WORKSPACE: %w", err)
+		}
 	}
-	if s.Workspace != "" && !workspaceName.MatchString(s.Workspace) {
-		return nil, fmt.Errorf("LAKEKIT_WORKSPACE=%q cannot be used in topic and folder names; use up to 31 small letters, digits and hyphens, such as alice", s.Workspace)
+	if net.ParseIP(s.Listen) == nil {
+		return nil, fmt.Errorf("LAKEKIT_LISTEN=%q is not an IP address; leave it out for 127.0.0.1", s.Listen)
+	}
+	switch s.Profile {
+	case Embedded:
+		s.OSS = OSS{Bucket: BucketName, Region: "local", LocalDir: filepath.Join(s.State, "oss")}
+	case Docker:
+		err = s.readDocker(env)
+	case Cloud:
+		err = s.readCloud(env)
+	default:
+		return nil, fmt.Errorf("LAKEKIT_PROFILE=%q is not a profile of this kit; it has: %s, %s, %s", s.Profile, Embedded, Docker, Cloud)
+	}
+	if err != nil {
+		return nil, err
 	}
 	s.nameThings()
-	return s, s.readEmbedded()
+	return s, s.readState()
+}
+
+// stateFolder is another one for each profile: what a server remembers holds for
+// the services on which it met it.
+func stateFolder(home, profile string) string {
+	folder := filepath.Join(home, ".lakekit")
+	if profile == Embedded {
+		return folder
+	}
+	return filepath.Join(folder, profile)
 }
 
 func (s *Settings) nameThings() {
-	s.OSS.Bucket = BucketName
-	topicPrefix, keyPrefix := "", ""
-	if s.Workspace != "" {
-		topicPrefix, keyPrefix = s.Workspace+".", s.Workspace+"/"
-	}
-	s.Topic = topicPrefix + TopicName
-	s.Table = s.uri(keyPrefix + "delta/" + TableName)
-	s.DeadLetters = s.uri(keyPrefix + "delta/" + DeadLetterName)
-	s.Checkpoint = s.uri(keyPrefix + "checkpoints/" + TableName)
+	s.Topic = s.TopicInWorkspace(TopicName)
+	s.Table = s.uri("delta/" + TableName)
+	s.DeadLetters = s.uri("delta/" + DeadLetterName)
+	s.Checkpoint = s.uri("checkpoints/" + TableName)
 }
 
-func (s *Settings) uri(key string) string { return "oss://" + s.OSS.Bucket + "/" + key }
+// TopicInWorkspace is the name that a topic has on services which a class shares.
+func (s *Settings) TopicInWorkspace(name string) string {
+	if s.Workspace == "" {
+		return name
+	}
+	return s.Workspace + "." + name
+}
+
+// Folder is the part of the bucket that is this workspace's, as a prefix of
+// keys: "" or "alice/".
+func (s *Settings) Folder() string {
+	if s.Workspace == "" {
+		return ""
+	}
+	return s.Workspace + "/"
+}
+
+func (s *Settings) uri(key string) string { return "oss://" + s.OSS.Bucket + "/" + s.Folder() + key }
 
 // TableURI is the address of a table given by its name or by its address.
 func (s *Settings) TableURI(nameOrURI string) string {
@@ -141,29 +219,31 @@ func (s *Settings) TableURI(nameOrURI string) string {
 	return s.Table[:strings.LastIndexByte(s.Table, '/')+1] + nameOrURI
 }
 
-// readEmbedded fills in what the running services have written.
-func (s *Settings) readEmbedded() error {
-	s.OSS.LocalDir = filepath.Join(s.State, "oss")
-	s.OSS.Region = "local"
+// readState fills in what the running processes have written.
+func (s *Settings) readState() error {
 	secrets, err := readSecrets(s.State)
 	if err != nil {
 		return fmt.Errorf("%w: delete that file, run `lakekit down` and `lakekit up`; the data stays", err)
 	}
-	s.OSS.AccessKeyID, s.OSS.Secret, s.Server.Token = secrets.AccessKeyID, Secret(secrets.AccessKeySecret), Secret(secrets.Token)
+	s.Server.Token = Secret(secrets.Token)
 	addresses := map[Role]string{}
-	for _, role := range Roles {
+	for _, role := range s.Roles() {
 		// What a crash has damaged is as good as absent: whether a service
 		// lives, only its lock tells.
 		if process, err := ReadProcess(s.State, role); err == nil {
 			addresses[role] = process.Address
 		}
 	}
-	s.Kafka = map[string]string{"bootstrap.servers": addresses[Broker]}
-	if a := addresses[Store]; a != "" {
-		s.OSS.Endpoint = "http://" + a
-	}
 	if a := addresses[Workshop]; a != "" {
 		s.Server.URL = "http://" + a
+	}
+	if s.Profile != Embedded {
+		return nil
+	}
+	s.OSS.AccessKeyID, s.OSS.Secret = secrets.AccessKeyID, Secret(secrets.AccessKeySecret)
+	s.Kafka = properties.Properties{"bootstrap.servers": addresses[Broker]}
+	if a := addresses[Store]; a != "" {
+		s.OSS.Endpoint = "http://" + a
 	}
 	return nil
 }
@@ -196,25 +276,52 @@ func isHome(dir string) bool {
 	return err == nil && strings.HasPrefix(string(mod), "module taxilake\n")
 }
 
-// names are the settings that there are.
-var names = []string{"LAKEKIT_HOME", "LAKEKIT_STATE", "LAKEKIT_PROFILE", "LAKEKIT_WORKSPACE", "LAKEKIT_TIMEZONE"}
+// names are the kit's own settings; docker/compose.yaml reads LAKEKIT_PORT. Those
+// of Kafka and of the object store have the names that their users know.
+var names = []string{"LAKEKIT_HOME", "LAKEKIT_STATE", "LAKEKIT_PROFILE", "LAKEKIT_WORKSPACE", "LAKEKIT_TIMEZONE", "LAKEKIT_LISTEN", "LAKEKIT_PORT"}
+
+// Setting is a setting by the name that it has in .env.
+type Setting struct{ Name, Value string }
+
+// List gives the settings that hold, without secrets.
+func (s *Settings) List() []Setting {
+	list := []Setting{
+		{"LAKEKIT_PROFILE", s.Profile},
+		{"LAKEKIT_WORKSPACE", s.Workspace},
+		{"LAKEKIT_HOME", s.Home},
+		{"LAKEKIT_STATE", s.State},
+		{"LAKEKIT_TIMEZONE", s.TimeZone},
+		{"LAKEKIT_LISTEN", s.Listen},
+	}
+	for _, known := range kafkaVariables {
+		list = append(list, Setting{known.variable, s.Kafka.Shown(known.property)})
+	}
+	return append(list,
+		Setting{"OSS_ENDPOINT", s.OSS.Endpoint},
+		Setting{"OSS_REGION", s.OSS.Region},
+		Setting{"OSS_BUCKET", s.OSS.Bucket},
+		Setting{"OSS_ACCESS_KEY_ID", s.OSS.AccessKeyID},
+		Setting{"OSS_ACCESS_KEY_SECRET", s.OSS.Secret.String()},
+		Setting{"OSS_SESSION_TOKEN", s.OSS.SecurityToken.String()},
+	)
+}
 
 type environment map[string]string
 
-// get prefers the process's environment over the file.
+// get prefers the process's environment over the file, as docker compose does: a
+// variable that is set to nothing there means the default.
 func (e environment) get(name, otherwise string) string {
-	if v := os.Getenv(name); v != "" {
-		return v
+	value, set := os.LookupEnv(name)
+	if !set {
+		value = e[name]
 	}
-	if v := e[name]; v != "" {
-		return v
-	}
-	return otherwise
+	return cmp.Or(value, otherwise)
 }
 
 // readEnvironment reads NAME=value lines as docker compose does: # comments, also
 // after a value, an optional export, optional quotes around the value. Variables
-// and ~ are not expanded, and refused rather than taken for names of folders.
+// and ~ are not expanded, and refused rather than taken for names of folders; in
+// single quotes they are what they are.
 func readEnvironment(path string) (environment, error) {
 	f, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -243,11 +350,11 @@ func readEnvironment(path string) (environment, error) {
 		case strings.HasPrefix(name, "LAKEKIT_") && !slices.Contains(names, name):
 			return nil, fmt.Errorf("reading settings: %s line %d: there is no setting %s; there are %s", path, n, name, strings.Join(names, ", "))
 		}
-		value = plain(strings.TrimSpace(value))
-		if strings.HasPrefix(value, "~") || strings.Contains(value, "$") {
-			return nil, fmt.Errorf("reading settings: %s line %d: ~ and $ are not expanded here: write the value of %s in full", path, n, name)
+		value = strings.TrimSpace(value)
+		env[name] = plain(value)
+		if literal := strings.HasPrefix(value, "'"); !literal && (strings.HasPrefix(env[name], "~") || strings.Contains(env[name], "$")) {
+			return nil, fmt.Errorf("reading settings: %s line %d: ~ and $ are not expanded here: write the value of %s in full, or in single quotes if the sign belongs to it", path, n, name)
 		}
-		env[name] = value
 	}
 	if err := lines.Err(); err != nil {
 		return nil, fmt.Errorf("reading settings: %s: %w", path, err)

@@ -19,8 +19,14 @@ func repository(t *testing.T, env string) string {
 	if env != "" {
 		write(t, filepath.Join(home, ".env"), env)
 	}
-	for _, name := range []string{"LAKEKIT_HOME", "LAKEKIT_STATE", "LAKEKIT_PROFILE", "LAKEKIT_WORKSPACE", "LAKEKIT_TIMEZONE"} {
-		t.Setenv(name, "")
+	for _, variable := range os.Environ() {
+		name, _, _ := strings.Cut(variable, "=")
+		for _, prefix := range []string{"LAKEKIT_", "KAFKA_", "OSS_"} {
+			if strings.HasPrefix(name, prefix) {
+				t.Setenv(name, "") // which puts it back in the end
+				os.Unsetenv(name)
+			}
+		}
 	}
 	return home
 }
@@ -74,13 +80,14 @@ func TestNames(t *testing.T) {
 			checkpoint: "oss://lake/checkpoints/taxi_record", deadLetter: "oss://lake/delta/taxi_record_dead_letters"},
 		{name: "workspace", env: "# a class\nexport LAKEKIT_WORKSPACE=\"alice\"\n", topic: "alice.nyc_taxi_data", table: "oss://lake/alice/delta/taxi_record",
 			checkpoint: "oss://lake/alice/checkpoints/taxi_record", deadLetter: "oss://lake/alice/delta/taxi_record_dead_letters"},
-		{name: "workspace that leaves its folder", env: "LAKEKIT_WORKSPACE=../bob", wantError: `LAKEKIT_WORKSPACE="../bob" cannot be used`},
+		{name: "workspace that leaves its folder", env: "LAKEKIT_WORKSPACE=../bob", wantError: `LAKEKIT_WORKSPACE: "../bob" cannot be used`},
 		{name: "comment behind a value", env: "\ufeffLAKEKIT_WORKSPACE=alice # of the class\n", topic: "alice.nyc_taxi_data", table: "oss://lake/alice/delta/taxi_record",
 			checkpoint: "oss://lake/alice/checkpoints/taxi_record", deadLetter: "oss://lake/alice/delta/taxi_record_dead_letters"},
 		{name: "misspelt setting", env: "\nLAKEKIT_STAET=/x\n", wantError: ".env line 2: there is no setting LAKEKIT_STAET; there are LAKEKIT_HOME"},
 		{name: "no name", env: "=x\n", wantError: ".env line 1: want NAME=value"},
 		{name: "home folder", env: "LAKEKIT_STATE=~/x\n", wantError: "write the value of LAKEKIT_STATE in full"},
 		{name: "variable", env: "LAKEKIT_STATE=$HOME/x\n", wantError: "write the value of LAKEKIT_STATE in full"},
+		{name: "address for a container", env: "LAKEKIT_LISTEN=everywhere\n", wantError: `LAKEKIT_LISTEN="everywhere" is not an IP address`},
 		{name: "endless line", env: "X=" + strings.Repeat("x", 100_000), wantError: ".env: "},
 		{name: "unknown time zone", env: "LAKEKIT_TIMEZONE=Mars/Foo", wantError: `LAKEKIT_TIMEZONE="Mars/Foo" is not a time zone`},
 		{name: "unknown profile", env: "LAKEKIT_PROFILE=moon", wantError: `LAKEKIT_PROFILE="moon" is not a profile`},
@@ -115,6 +122,10 @@ func TestEnvironmentGoesBeforeTheFile(t *testing.T) {
 	}
 	if s.Workspace != "bob" {
 		t.Errorf("workspace %q", s.Workspace)
+	}
+	t.Setenv("LAKEKIT_WORKSPACE", "")
+	if s, err = settings.Load(); err != nil || s.Workspace != "" {
+		t.Errorf("workspace %q (%v) with a variable set to nothing", s.Workspace, err)
 	}
 }
 

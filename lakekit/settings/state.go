@@ -11,19 +11,28 @@ import (
 	"time"
 )
 
-// Role is one of the processes of the embedded profile, by the name of the
-// lakekit command that runs it.
+// Role is one of the services, by the name of the lakekit command that runs the
+// embedded one.
 type Role string
 
-// The processes, in the order in which they are started.
+// The services, in the order in which they are started.
 const (
 	Broker   Role = "broker"
 	Store    Role = "oss"
 	Workshop Role = "server"
 )
 
-// Roles are all processes in the order in which they are started.
-var Roles = []Role{Broker, Store, Workshop}
+// AllRoles are all services in the order in which they are started.
+var AllRoles = []Role{Broker, Store, Workshop}
+
+// Roles are the services that are processes of this kit; the others are looked
+// after elsewhere.
+func (s *Settings) Roles() []Role {
+	if s.Profile == Embedded {
+		return AllRoles
+	}
+	return []Role{Workshop}
+}
 
 // Process is what a running service tells about itself below the state folder.
 type Process struct {

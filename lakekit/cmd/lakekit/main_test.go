@@ -44,7 +44,7 @@ func newWorkshop(t *testing.T) *workshop {
 	w := newUsualWorkshop(t)
 	// Ports of its own, as if they had been its ports before: a service that
 	// a test kills must not find another test's in its place.
-	for _, role := range settings.Roles {
+	for _, role := range settings.AllRoles {
 		l, err := net.Listen("tcp4", "127.0.0.1:0")
 		if err != nil {
 			t.Fatal(err)
@@ -115,7 +115,7 @@ type outcome struct {
 
 func (w *workshop) command(args ...string) *exec.Cmd {
 	c := exec.Command(w.program, args...)
-	c.Env = append(os.Environ(), "LAKEKIT_HOME="+w.home, "LAKEKIT_STATE="+w.state)
+	c.Env = append(os.Environ(), "LAKEKIT_HOME="+w.home, "LAKEKIT_STATE="+w.state, "LAKEKIT_PROFILE=", "LAKEKIT_WORKSPACE=", "LAKEKIT_TIMEZONE=", "LAKEKIT_LISTEN=")
 	return c
 }
 
@@ -154,6 +154,8 @@ func (w *workshop) settings() *settings.Settings {
 	w.t.Helper()
 	w.t.Setenv("LAKEKIT_HOME", w.home)
 	w.t.Setenv("LAKEKIT_STATE", w.state)
+	w.t.Setenv("LAKEKIT_PROFILE", "")
+	w.t.Setenv("LAKEKIT_WORKSPACE", "")
 	s, err := settings.Load()
 	if err != nil {
 		w.t.Fatal(err)
@@ -411,12 +413,12 @@ func TestUsage(t *testing.T) {
 	w := newWorkshop(t)
 	for _, line := range []string{"bogus", "topic bogus", "topic", "sql", "sql a b", "traffic --rate fast", "up now", "dataset generate --format xml",
 		"sql x --format xml", "sql x --table y", "topic create --config x", "dataset generate --records -1",
-		"topic create --partitions 0", "traffic --rate -1", "traffic --rate NaN", "traffic --records -1"} {
+		"settings NO_SUCH", "class", "class Alice", "class alice --days 0", "topic create --partitions 0", "traffic --rate -1", "traffic --rate NaN", "traffic --records -1"} {
 		w.fails(statusUsage, "--help", strings.Fields(line)...)
 	}
-	for _, line := range []string{"", "up", "down", "reset", "status", "doctor", "broker", "oss", "server", "topic", "topic create", "topic list", "topic describe",
+	for _, line := range []string{"", "up", "down", "reset", "status", "doctor", "settings", "broker", "oss", "server", "topic", "topic create", "topic list", "topic describe",
 		"topic browse", "traffic", "traffic list", "traffic stop", "table", "table create", "table describe", "table history", "table files", "stream start", "stream status", "stream stop",
-		"dataset generate", "ls", "sql", "verify"} {
+		"dataset generate", "ls", "sql", "verify", "class"} {
 		if out := w.does(append(strings.Fields(line), "--help")...); !strings.Contains(out, "Examples:\n  lakekit") {
 			t.Errorf("lakekit %s --help has no example:\n%s", line, out)
 		}

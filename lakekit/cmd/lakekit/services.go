@@ -25,7 +25,7 @@ import (
 
 func serviceCommands() []*cobra.Command {
 	return []*cobra.Command{
-		upCommand(), downCommand(), resetCommand(), statusCommand(), doctorCommand(),
+		upCommand(), downCommand(), resetCommand(), statusCommand(), doctorCommand(), settingsCommand(),
 		role(settings.Broker, "Run the embedded Kafka broker (up starts it for you)", runBroker),
 		role(settings.Store, "Run the embedded object store (up starts it for you)", runStore),
 		role(settings.Workshop, "Run the workshop server (up starts it for you)", runServer),
@@ -60,7 +60,7 @@ func reporter(cmd *cobra.Command) func(string) {
 // the person whose token it is.
 func printAddresses(cmd *cobra.Command, s *settings.Settings) {
 	fmt.Fprintf(cmd.OutOrStdout(), "\nKafka          %s\nobject store   %s\nweb page       %s/?token=%s\n",
-		s.Kafka["bootstrap.servers"], s.OSS.Endpoint, s.Server.URL, s.Server.Token.Reveal())
+		s.Kafka.Servers(), s.OSS.Endpoint, s.Server.URL, s.Server.Token.Reveal())
 }
 
 func downCommand() *cobra.Command {
@@ -91,7 +91,7 @@ func statusCommand() *cobra.Command {
 			}
 			show(cmd, list)
 			if !list.Healthy() {
-				fmt.Fprintln(cmd.OutOrStdout(), "\n`lakekit up` starts what is not running.")
+				fmt.Fprintln(cmd.OutOrStdout(), "\n"+whatStarts(s))
 				return errTold
 			}
 			printAddresses(cmd, s)
@@ -100,6 +100,17 @@ func statusCommand() *cobra.Command {
 	}
 	jsonFlag(c, &asJSON)
 	return c
+}
+
+// whatStarts says how to start what does not run.
+func whatStarts(s *settings.Settings) string {
+	switch s.Profile {
+	case settings.Docker:
+		return "`make docker-up` starts Kafka and MinIO, `lakekit up` the server; `lakekit doctor` says what keeps them from answering."
+	case settings.Cloud:
+		return "`lakekit up` starts the server; `lakekit doctor` says what keeps the others from answering."
+	}
+	return "`lakekit up` starts what is not running."
 }
 
 // showActivity adds what goes on in the server.
@@ -139,6 +150,32 @@ func doctorCommand() *cobra.Command {
 			show(cmd, checks)
 			if !checks.OK() {
 				return errTold
+			}
+			return nil
+		}),
+	}
+}
+
+func settingsCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "settings [NAME]", Short: "Show the settings that hold, from the environment, .env and the profile",
+		Example: "  lakekit settings\n  lakekit settings LAKEKIT_PROFILE", Args: cobra.MaximumNArgs(1),
+		RunE: does(func(cmd *cobra.Command, args []string) error {
+			s, err := settings.Load()
+			if err != nil {
+				return err
+			}
+			for _, setting := range s.List() {
+				switch {
+				case len(args) == 0:
+					fmt.Fprintf(cmd.OutOrStdout(), "%s=%s\n", setting.Name, setting.Value)
+				case setting.Name == args[0]:
+					fmt.Fprintln(cmd.OutOrStdout(), setting.Value)
+					return nil
+				}
+			}
+			if len(args) > 0 {
+				return usage("there is no setting %s; `lakekit settings` lists all", args[0])
 			}
 			return nil
 		}),
@@ -254,7 +291,7 @@ func runStore(ctx context.Context, s *settings.Settings, claim *services.Claimed
 	if err != nil {
 		return err
 	}
-	listener, err := claim.Listen()
+	listener, err := claim.Listen("127.0.0.1")
 	if err != nil {
 		return err
 	}
@@ -262,11 +299,11 @@ func runStore(ctx context.Context, s *settings.Settings, claim *services.Claimed
 }
 
 func runServer(ctx context.Context, s *settings.Settings, claim *services.Claimed, log *slog.Logger) error {
-	listener, err := claim.Listen()
+	listener, err := claim.Listen(s.Listen)
 	if err != nil {
 		return err
 	}
-	s.Server.URL = "http://" + listener.Addr().String()
+	s.Server.URL = "http://" + services.Reachable(listener.Addr().String())
 	workshop, err := server.Open(ctx, s, log)
 	if err != nil {
 		return err
