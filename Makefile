@@ -4,10 +4,10 @@ SHELL := /bin/sh
 JUPYTER := lakekit/jupyter
 LAKEKIT := .bin/lakekit
 
-.PHONY: help setup run lab up down reset status doctor test bench lint clean
+.PHONY: help setup run lab up down reset status doctor test test-real real-up real-down bench lint clean
 
 help: ## list these commands
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
 
 setup: ## set everything up inside this folder; does nothing when all is in place
 	@$(JUPYTER)/setup.sh
@@ -36,12 +36,47 @@ doctor: setup ## look for what keeps the kit from working, and say how to mend i
 test: setup ## run all tests: lint, Go with the race detector, notebooks, their pages in a browser
 	@$(JUPYTER)/test.sh
 
+test-real: setup ## run the tests that need real services, and the course on them: Apache Kafka and MinIO, without Docker
+	@$(JUPYTER)/test-real.sh
+
+real-up: ## start Apache Kafka and MinIO without Docker, and say how the notebooks use them
+	@docker/real.sh up .lakekit/real
+
+real-down: ## end Apache Kafka and MinIO; their data stays
+	@docker/real.sh down .lakekit/real
+
 bench: ## run the benchmarks one after the other, five times each, and print medians
 	@$(JUPYTER)/bench.sh
 
 lint: setup ## check formatting, vet, staticcheck, notebooks without outputs, shell scripts
 	@$(JUPYTER)/lint.sh
 
-clean: down ## delete what setup and run have built; data in .lakekit stays
+clean: down real-down ## delete what setup and run have built; data in .lakekit stays
 	@if [ -x $(LAKEKIT) ] && [ -d out/state ]; then LAKEKIT_STATE="$(CURDIR)/out/state" $(LAKEKIT) down; fi
 	rm -rf .bin .cache .jupyter .venv out $(JUPYTER)/node_modules
+
+# Kafka, MinIO and JupyterLab in containers: docker/README.md
+DOCKER := docker/docker.sh
+
+.PHONY: docker-up docker-run docker-down docker-logs docker-class docker-save docker-load
+
+docker-up: ## start the Docker stack and wait until it answers (COMPOSE_PROFILES=control-center: with Kafka's web page)
+	@$(DOCKER) up
+
+docker-run: ## run the whole course inside of the Docker stack
+	@$(DOCKER) run
+
+docker-down: ## end the Docker stack; its data stays (VOLUMES=1: goes, after asking)
+	@$(DOCKER) down
+
+docker-logs: ## follow what the Docker stack writes (SERVICE=kafka: of one)
+	@$(DOCKER) logs $(SERVICE)
+
+docker-class: ## let students into the Docker stack: STUDENTS="alice bob"
+	@$(DOCKER) class $(STUDENTS)
+
+docker-save: ## write the images into out/taxilake-images.tar, for a room without a network
+	@$(DOCKER) save
+
+docker-load: ## read the images from out/taxilake-images.tar
+	@$(DOCKER) load

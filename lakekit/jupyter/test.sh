@@ -8,10 +8,12 @@ here=$root/lakekit/jupyter
 cd "$root"
 # shellcheck source=lakekit/jupyter/env.sh
 . "$here/env.sh"
-
 out=$root/out/test
-export COUNTS="$out/counts"
-export LAKEKIT_STATE="$out/state"
+# shellcheck source=lakekit/jupyter/tests.sh
+. "$here/tests.sh"
+
+# Whatever .env says, these tests need no other service than the kit's own.
+export LAKEKIT_STATE="$out/state" LAKEKIT_PROFILE='' LAKEKIT_WORKSPACE='' LAKEKIT_TIMEZONE='' LAKEKIT_LISTEN=''
 
 stop_services() {
 	[ ! -d "$LAKEKIT_STATE" ] || lakekit down
@@ -23,30 +25,6 @@ finish() {
 	trap - EXIT
 	stop_services || true
 	exit $status
-}
-
-heading() { printf '\n== %s\n' "$1"; }
-
-gotest() {
-	go test -json -count=1 "$@" 2>&1 | "$PYTHON" "$here/gotest.py"
-}
-
-# lessons executes the notebooks with less traffic than make run and counts each
-# as a test, and the verdict on what they left as one more.
-lessons() {
-	verdict=0
-	if lakekit up && .venv/bin/python "$here/run.py" --out "$out" -p records=100000 notebooks/0[0-4]_*.ipynb; then
-		lakekit verify --wait && verdict=1
-	fi
-	"$PYTHON" - "$out/run.json" "$verdict" notebooks/0[0-4]_*.ipynb <<-'END'
-		import json, os, sys
-		runs = json.load(open(sys.argv[1])) if os.path.exists(sys.argv[1]) else []
-		passed = sum(not run["failed"] for run in runs) + int(sys.argv[2])
-		failed = len(sys.argv) - 3 + 1 - passed
-		with open(os.environ["COUNTS"], "a") as file:
-		    print(passed, failed, 0, file=file)
-		print(f"notebooks and their verdict: {passed} passed, {failed} failed, 0 skipped")
-	END
 }
 
 stop_services
@@ -61,9 +39,8 @@ heading "Lint"
 heading "Go tests with the race detector"
 gotest -race -timeout 20m -skip '^TestLessonPages$' ./... || true
 heading "Notebooks"
-lessons
+lessons 100000
 heading "Pages of the notebooks in a browser without a network"
 LAKEKIT_PAGES=$out gotest -run '^TestLessonPages$' ./lakekit/jupyter || true
 
-awk '{ passed += $1; failed += $2; skipped += $3 }
-	END { printf "\n%d passed, %d failed, %d skipped\n", passed, failed, skipped; exit failed > 0 }' "$COUNTS"
+total
