@@ -48,6 +48,7 @@ func (o Options) withDefaults() Options {
 type Engine struct {
 	options Options
 	cache   *cache
+	footers footers
 	slots   chan struct{}
 	remove  []string // folders that end with the engine
 }
@@ -162,7 +163,7 @@ func (e *Engine) run(ctx context.Context, statement string, request Request) (*a
 		}
 	}()
 	for _, s := range sources {
-		if err := s.fetch(ctx, e.cache); err != nil {
+		if err := s.fetch(ctx, e); err != nil {
 			return nil, err
 		}
 	}
@@ -251,7 +252,7 @@ func (b *sandbox) install(ctx context.Context, s *statement, sources []*source) 
 		return err
 	}
 	for _, source := range sources {
-		if err := b.exec(ctx, source.viewSQL()); err != nil {
+		if err := source.install(ctx, b); err != nil {
 			return fmt.Errorf("read table %s: %w", source.table.URI(), err)
 		}
 	}
