@@ -153,7 +153,7 @@ func (e *Engine) run(ctx context.Context, statement string, request Request) (*a
 	if err != nil {
 		return nil, err
 	}
-	sources, err := pin(ctx, parsed, request, zone)
+	sources, err := box.pin(ctx, parsed, request, zone)
 	if err != nil {
 		return nil, err
 	}

@@ -24,6 +24,7 @@ type source struct {
 	ref      tableRef
 	table    *delta.Table
 	snapshot *delta.Snapshot
+	filters  []filter     // where the statement names it
 	files    []sourceFile // those the statement needs
 	skipped  int
 	releases []func()
@@ -39,12 +40,13 @@ type sourceFile struct {
 
 // pin finds the tables of a statement and fixes the version of each: a table
 // named twice is read once, at one version.
-func pin(ctx context.Context, s *statement, request Request, zone zone) ([]*source, error) {
+func (b *sandbox) pin(ctx context.Context, s *statement, request Request, zone zone) ([]*source, error) {
 	var sources []*source
 	tables := map[string]*delta.Table{}
 	for _, ref := range s.tables {
-		known := slices.ContainsFunc(sources, func(other *source) bool { return strings.EqualFold(other.ref.viewName, ref.viewName) })
-		if known {
+		known := slices.IndexFunc(sources, func(other *source) bool { return strings.EqualFold(other.ref.viewName, ref.viewName) })
+		if known >= 0 {
+			sources[known].filters = append(sources[known].filters, ref.filter)
 			continue
 		}
 		table, ok := tables[ref.name]
@@ -59,9 +61,12 @@ func pin(ctx context.Context, s *statement, request Request, zone zone) ([]*sour
 		if err != nil {
 			return nil, err
 		}
-		source := &source{ref: ref, table: table, snapshot: snapshot}
-		source.plan()
-		sources = append(sources, source)
+		sources = append(sources, &source{ref: ref, table: table, snapshot: snapshot, filters: []filter{ref.filter}})
+	}
+	for _, source := range sources {
+		if err := source.plan(ctx, b); err != nil {
+			return nil, err
+		}
 	}
 	return sources, nil
 }
@@ -148,13 +153,19 @@ func parseTimestamp(s string, location *time.Location) (time.Time, error) {
 	return time.Time{}, err
 }
 
-// plan decides which files the statement needs: all of them so far. Skipping by
-// statistics and partition values belongs here; within a file, DuckDB skips row
-// groups by itself.
-func (s *source) plan() {
-	for _, add := range s.snapshot.Files() {
-		s.files = append(s.files, sourceFile{add: add})
+// plan decides by statistics and partition values which files the statement
+// needs; within a file, DuckDB skips row groups by itself.
+func (s *source) plan(ctx context.Context, b *sandbox) error {
+	files := s.snapshot.Files()
+	kept, err := b.keptFiles(ctx, s.snapshot, files, s.filters)
+	if err != nil {
+		return err
 	}
+	for _, i := range kept {
+		s.files = append(s.files, sourceFile{add: files[i]})
+	}
+	s.skipped = len(files) - len(kept)
+	return nil
 }
 
 // maxFetches is how many objects are copied from a store at the same time.

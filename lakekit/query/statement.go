@@ -28,6 +28,7 @@ type tableRef struct {
 	start    int    // byte of the statement
 	travel   *timeTravel
 	viewName string // of the view that stands for it
+	filter   filter
 }
 
 // executable returns the text for DuckDB, with the way back for positions.
@@ -56,7 +57,7 @@ func (b *sandbox) parse(ctx context.Context, source string) (*statement, error) 
 	if err != nil {
 		return nil, err
 	}
-	walk := treeWalk{}
+	walk := treeWalk{filters: map[int]filter{}}
 	walk.visit(tree, nil)
 	if walk.refused != nil {
 		return nil, s.errorAt(back(walk.refusedAt), "%s", walk.refused.Error())
@@ -148,7 +149,7 @@ func (s *statement) addTable(found foundTable, back func(int) int, clauses map[i
 		last += 2
 		parts = append(parts, s.tokens[last].name())
 	}
-	ref := tableRef{name: strings.Join(parts, "."), start: start}
+	ref := tableRef{name: strings.Join(parts, "."), start: start, filter: found.filter}
 	alias := parts[len(parts)-1]
 	if len(parts) == 2 && strings.EqualFold(parts[0], "delta") {
 		ref.name = parts[1]
@@ -173,6 +174,7 @@ func (s *statement) addTable(found foundTable, back func(int) int, clauses map[i
 // refuses what would read anything else.
 type treeWalk struct {
 	tables    []foundTable
+	filters   map[int]filter // by the location of the table
 	refused   error
 	refusedAt int
 }
@@ -180,6 +182,7 @@ type treeWalk struct {
 type foundTable struct {
 	location int // byte of the parsed text
 	hasAlias bool
+	filter   filter
 }
 
 // tableFunctions are those that read no files and no state of the engine.
@@ -195,6 +198,8 @@ func (w *treeWalk) visit(node any, names map[string]bool) {
 	case map[string]any:
 		names = w.visitCTEs(node, names)
 		switch node["type"] {
+		case "SELECT_NODE":
+			maps.Copy(w.filters, filtersOf(node))
 		case "BASE_TABLE":
 			w.table(node, names)
 		case "TABLE_FUNCTION":
@@ -247,7 +252,7 @@ func (w *treeWalk) table(node map[string]any, names map[string]bool) {
 		w.refuse(node, "an older version is read with VERSION AS OF 3 or TIMESTAMP AS OF '2026-01-31', behind the table's name")
 		return
 	}
-	w.tables = append(w.tables, foundTable{location(node), node["alias"] != ""})
+	w.tables = append(w.tables, foundTable{location(node), node["alias"] != "", w.filters[location(node)]})
 }
 
 func (w *treeWalk) tableFunction(node map[string]any) {
