@@ -118,7 +118,7 @@ func (e *Engine) Close() error {
 }
 
 // Query runs one statement that reads: SELECT, WITH, VALUES, FROM, DESCRIBE or
-// SUMMARIZE. What is wrong with the statement is an *Error.
+// SUMMARIZE, or EXPLAIN of one, which also tells the files read and skipped. What is wrong with the statement is an *Error.
 func (e *Engine) Query(ctx context.Context, statement string, request Request) (*api.Result, error) {
 	start := time.Now()
 	select {
@@ -261,8 +261,8 @@ func (b *sandbox) install(ctx context.Context, s *statement, sources []*source) 
 
 func (b *sandbox) query(ctx context.Context, s *statement, sources []*source, maxRows int) (*api.Result, error) {
 	text, back := s.executable()
-	prefix, suffix := "", ""
-	if maxRows >= 0 {
+	prefix, suffix := s.explain, ""
+	if maxRows >= 0 && s.explain == "" {
 		prefix, suffix = "SELECT * FROM (", fmt.Sprintf("\n) LIMIT %d", maxRows+1)
 	}
 	rows, err := b.conn.QueryContext(ctx, prefix+text+suffix)
@@ -278,7 +278,11 @@ func (b *sandbox) query(ctx context.Context, s *statement, sources []*source, ma
 		result.Rows, result.Truncated = result.Rows[:maxRows], true
 	}
 	for _, source := range sources {
-		result.Tables = append(result.Tables, source.read())
+		read := source.read()
+		result.Tables = append(result.Tables, read)
+		if s.explain != "" {
+			result.Rows = append(result.Rows, []any{"files", fmt.Sprintf("%s, version %d: %d files read, %d skipped", read.Name, read.Version, read.Files, read.FilesSkipped)})
+		}
 	}
 	return result, nil
 }

@@ -138,11 +138,11 @@ func TestSkippingByEveryMention(t *testing.T) {
 	request := tables(map[string]*delta.Table{"t": days(t)})
 	for statement, want := range map[string]int{
 		"SELECT (SELECT count(*) FROM t WHERE id = 1) + (SELECT count(*) FROM t WHERE id = 95)": 2,
-		"SELECT (SELECT count(*) FROM t WHERE id = 1) + (SELECT count(*) FROM t)":                10,
-		"SELECT count(*) FROM t WHERE id = 1 UNION ALL SELECT count(*) FROM t WHERE id = 2":      1,
-		"WITH t2 AS (SELECT * FROM t WHERE id < 20) SELECT * FROM t2 WHERE id = 95":              2,
-		"SELECT id AS x, x AS id FROM t WHERE id = 42":                                           1, // columns come before aliases
-		"SELECT count(*) FROM t a JOIN t b ON a.id = b.id WHERE a.id = 1 AND b.id < 30":          3,
+		"SELECT (SELECT count(*) FROM t WHERE id = 1) + (SELECT count(*) FROM t)":               10,
+		"SELECT count(*) FROM t WHERE id = 1 UNION ALL SELECT count(*) FROM t WHERE id = 2":     1,
+		"WITH t2 AS (SELECT * FROM t WHERE id < 20) SELECT * FROM t2 WHERE id = 95":             2,
+		"SELECT id AS x, x AS id FROM t WHERE id = 42":                                          1, // columns come before aliases
+		"SELECT count(*) FROM t a JOIN t b ON a.id = b.id WHERE a.id = 1 AND b.id < 30":         3,
 	} {
 		if read := mustQuery(t, e, statement, request).Tables[0]; read.Files != want {
 			t.Errorf("%s\nread %d files, want %d", statement, read.Files, want)
@@ -209,3 +209,19 @@ func TestSkippingChangesNoAnswer(t *testing.T) {
 }
 
 func answer(r *api.Result) string { return fmt.Sprint(r.Rows) }
+
+// TestExplain ends with what was skipped.
+func TestExplain(t *testing.T) {
+	e := openEngine(t)
+	request := tables(map[string]*delta.Table{"t": days(t)})
+	for _, keyword := range []string{"EXPLAIN", "explain analyze"} {
+		result := mustQuery(t, e, keyword+" SELECT * FROM t VERSION AS OF 9 WHERE id < 10;", request)
+		last := result.Rows[len(result.Rows)-1]
+		if len(result.Rows) < 2 || last[0] != "files" || last[1] != "t, version 9: 1 files read, 8 skipped" {
+			t.Errorf("%s: %v", keyword, last)
+		}
+	}
+	if _, err := e.Query(t.Context(), "EXPLAIN", request); err == nil {
+		t.Error("EXPLAIN of nothing")
+	}
+}

@@ -20,6 +20,7 @@ type statement struct {
 	edits   []edit
 	tables  []tableRef // in the order of their text
 	columns []string   // of the tables, for suggestions; set by install
+	explain string     // what asks for the plan instead: "EXPLAIN ", "EXPLAIN ANALYZE " or nothing
 }
 
 // tableRef is a place where the statement names a table.
@@ -42,6 +43,7 @@ func (b *sandbox) parse(ctx context.Context, source string) (*statement, error) 
 		s.edits = append(s.edits, edit{s.tokens[n-1].start, s.tokens[n-1].end, " "})
 		s.tokens = s.tokens[:n-1]
 	}
+	s.takeExplain()
 	if len(s.tokens) == 0 {
 		return nil, &Error{Message: "there is no statement"}
 	}
@@ -69,6 +71,19 @@ func (b *sandbox) parse(ctx context.Context, source string) (*statement, error) 
 	}
 	slices.SortFunc(s.tables, func(a, b tableRef) int { return cmp.Compare(a.start, b.start) })
 	return s, nil
+}
+
+// takeExplain takes EXPLAIN [ANALYZE] off the statement: DuckDB's parser gives no
+// syntax tree of it.
+func (s *statement) takeExplain() {
+	for _, keyword := range []string{"explain", "analyze"} {
+		if len(s.tokens) == 0 || !s.tokens[0].is(keyword) || keyword == "analyze" && s.explain == "" {
+			return
+		}
+		s.explain += strings.ToUpper(keyword) + " "
+		s.edits = append(s.edits, edit{s.tokens[0].start, s.tokens[0].end, " "})
+		s.tokens = s.tokens[1:]
+	}
 }
 
 // parsed is the answer of json_serialize_sql.
