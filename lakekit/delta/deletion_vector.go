@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"hash/crc32"
 	"io"
@@ -86,8 +85,11 @@ func (t *Table) deletionVectorData(ctx context.Context, v *DeletionVector) ([]by
 	switch v.StorageType {
 	case "i":
 		data, err := decodeZ85(v.PathOrInlineDv)
-		if err != nil || int64(len(data)) < v.SizeInBytes || int64(len(data)) >= v.SizeInBytes+4 {
-			return nil, fmt.Errorf("%w: inline deletion vector of %d bytes has %d (%w)", ErrCorruptLog, v.SizeInBytes, len(data), orNil(err))
+		if err != nil {
+			return nil, fmt.Errorf("%w: inline deletion vector: %w", ErrCorruptLog, err)
+		}
+		if padding := int64(len(data)) - v.SizeInBytes; padding < 0 || padding > 3 {
+			return nil, fmt.Errorf("%w: inline deletion vector has %d bytes, the log says %d", ErrCorruptLog, len(data), v.SizeInBytes)
 		}
 		return data[:v.SizeInBytes], nil
 	case "u", "p":
@@ -102,14 +104,6 @@ func (t *Table) deletionVectorData(ctx context.Context, v *DeletionVector) ([]by
 		return data, nil
 	}
 	return nil, fmt.Errorf("%w: deletion vector of storage type %q", ErrUnsupported, v.StorageType)
-}
-
-// orNil is an error that prints where there may be none.
-func orNil(err error) error {
-	if err == nil {
-		return errors.New("padding is at most 3")
-	}
-	return err
 }
 
 // encodedUUID is the length of a UUID in Z85.

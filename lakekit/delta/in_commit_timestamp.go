@@ -40,8 +40,11 @@ func (t *Table) inCommitTimestamp(ctx context.Context, commit logFile) (time.Tim
 	if err == nil {
 		err = lines.Err()
 	}
-	if err != nil || first.CommitInfo == nil || first.CommitInfo.InCommitTimestamp == nil {
-		return time.Time{}, fmt.Errorf("%w: %s does not begin with a commitInfo with inCommitTimestamp (%v)", ErrCorruptLog, t.bucket.URI(commit.key), err)
+	if err != nil {
+		return time.Time{}, fmt.Errorf("%w: %s line 1: %w", ErrCorruptLog, t.bucket.URI(commit.key), err)
+	}
+	if first.CommitInfo == nil || first.CommitInfo.InCommitTimestamp == nil {
+		return time.Time{}, fmt.Errorf("%w: %s does not begin with a commitInfo with inCommitTimestamp", ErrCorruptLog, t.bucket.URI(commit.key))
 	}
 	return time.UnixMilli(*first.CommitInfo.InCommitTimestamp), nil
 }

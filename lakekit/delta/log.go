@@ -156,6 +156,9 @@ func (c *commitFile) append(a action) error {
 		if a.Add.Path == "" {
 			return errors.New("add without a path")
 		}
+		if strings.Contains(a.Add.Path, "\x00") { // see logicalFile
+			return fmt.Errorf("add with the path %q", a.Add.Path)
+		}
 		c.adds = append(c.adds, a.Add)
 	case a.Remove != nil:
 		if a.Remove.Path == "" {

@@ -271,7 +271,9 @@ func TestLogCleanup(t *testing.T) {
 
 func FuzzLogLines(f *testing.F) {
 	for _, seed := range []string{protocolLine, metadataLine, addLine, "{}", "", "null", `{"add":{"path":"x","partitionValues":{"p":null}}}`,
-		`{"txn":{"appId":"a","version":1}}`, `{"commitInfo":{"operationMetrics":{"a":1}}}`, addLine[:30], `{"remove":{"path":"a"}}`} {
+		`{"txn":{"appId":"a","version":1}}`, `{"commitInfo":{"operationMetrics":{"a":1}}}`, addLine[:30], `{"remove":{"path":"a"}}`,
+		`{"add":{"path":"a","size":1,"stats":"{\"numRecords\":9}","deletionVector":{"storageType":"u","pathOrInlineDv":"ab^-aqEH.-t@S}K{vb[*k^","offset":1,"sizeInBytes":40,"cardinality":6}}}`,
+		`{"sidecar":{"path":"016ae953-37a9-438e-8683-9a9a4a79a395.parquet","sizeInBytes":2304522}}`, `{"add":{"path":"a\u0000b"}}`} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, line string) {

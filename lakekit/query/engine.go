@@ -243,6 +243,9 @@ func (b *sandbox) install(ctx context.Context, s *statement, sources []*source) 
 		}
 		for _, f := range source.files {
 			paths = append(paths, quote(f.path))
+			if pattern := escapeGlob(f.path); pattern != f.path { // asked for as well
+				paths = append(paths, quote(pattern))
+			}
 		}
 	}
 	if err := b.exec(ctx, "SET allowed_paths = ["+strings.Join(paths, ", ")+"]"); err != nil {

@@ -197,31 +197,35 @@ var mirrored = map[string]string{
 }
 
 func (s *skipping) anyOf(ctx context.Context, expressions []any) string {
-	var any []string
+	var conditions []string
 	for _, child := range expressions {
-		any = append(any, s.keeps(ctx, child))
+		conditions = append(conditions, s.keeps(ctx, child))
 	}
-	if len(any) == 0 || slices.Contains(any, everything) {
-		return everything
-	}
-	return "(" + strings.Join(any, " OR ") + ")"
+	return either(conditions)
 }
+
+// maxListed values of an IN are compared with every file.
+const maxListed = 1000
 
 // in keeps a file for one of the values. All have one type: DuckDB compares
 // with what is common to them.
 func (s *skipping) in(ctx context.Context, children []any) string {
 	column, found := s.column(children[0])
-	if !found || !s.sameTypes(ctx, children[1:]) {
+	if !found || len(children) > maxListed || !s.sameTypes(ctx, children[1:]) {
 		return everything
 	}
-	var any []string
+	var conditions []string
 	for _, value := range children[1:] {
-		any = append(any, s.compare(ctx, column, comparison{"COMPARE_EQUAL", value}))
+		conditions = append(conditions, s.compare(ctx, column, comparison{"COMPARE_EQUAL", value}))
 	}
-	if slices.Contains(any, everything) {
+	return either(conditions)
+}
+
+func either(conditions []string) string {
+	if len(conditions) == 0 || slices.Contains(conditions, everything) {
 		return everything
 	}
-	return "(" + strings.Join(any, " OR ") + ")"
+	return "(" + strings.Join(conditions, " OR ") + ")"
 }
 
 type comparison struct {
@@ -287,6 +291,9 @@ func (s *skipping) constant(ctx context.Context, expression any) (sql, kind stri
 	if text, is := textConstant(node); is {
 		return quote(text), literal, true
 	}
+	if number, kind, is := wholeConstant(node); is {
+		return "(" + number + ")", kind, true
+	}
 	if !isConstant(node) {
 		return "", "", false
 	}
@@ -303,6 +310,15 @@ func (s *skipping) constant(ctx context.Context, expression any) (sql, kind stri
 		return "", "", false
 	}
 	return "(" + sql + ")", kind, true
+}
+
+// wholeConstant spares the way through DuckDB, as IN may list many.
+func wholeConstant(node map[string]any) (number, kind string, ok bool) {
+	value, _ := node["value"].(map[string]any)
+	valueType, _ := value["type"].(map[string]any)
+	kind, _ = valueType["id"].(string)
+	n, isNumber := value["value"].(json.Number)
+	return n.String(), kind, isNumber && node["class"] == "CONSTANT" && (kind == "INTEGER" || kind == "BIGINT")
 }
 
 func textConstant(node map[string]any) (string, bool) {

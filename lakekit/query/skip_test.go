@@ -3,6 +3,7 @@ package query
 import (
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -223,5 +224,71 @@ func TestExplain(t *testing.T) {
 	}
 	if _, err := e.Query(t.Context(), "EXPLAIN", request); err == nil {
 		t.Error("EXPLAIN of nothing")
+	}
+}
+
+// TestSkippingByOddStatistics: what they do not say for sure keeps the file.
+func TestSkippingByOddStatistics(t *testing.T) {
+	e := openEngine(t)
+	table := days(t)
+	snapshot, err := table.Snapshot(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	tests := []struct {
+		where, stats string
+		kept         bool
+	}{
+		{"id = 5", `{"numRecords":2,"minValues":{"id":6},"maxValues":{"id":7}}`, false},
+		{"id = 5", `{"numRecords":2,"minValues":{"id":1},"maxValues":{"id":4},"tightBounds":false}`, false},
+		{"id = 5", `{"numRecords":2,"minValues":{"id":4},"maxValues":{"id":6}}`, true},
+		{"id = 5", `{"numRecords":2,"minValues":{"id":6}}`, false},
+		{"id = 5", `{"numRecords":2,"maxValues":{"id":6}}`, true},
+		{"id = 5", `{"numRecords":2,"minValues":{"id":"six"}}`, true},
+		{"id = 5", `{"numRecords":2,"minValues":{"id":null}}`, true},
+		{"id = 5", `{"numRecords":2,"minValues":{"id":{"a":6}}}`, true},
+		{"id = 5", `{"numRecords":2,"minValues":[6]}`, true},
+		{"id = 5", `{"numRecords":2,"minValues":{"id":6}`, true},
+		{"id = 5", `not json`, true},
+		{"id = 5", ``, true},
+		{"id = 5", `null`, true},
+		{"id = 5", `{"minValues":{"id":6}}`, false},
+		{"id = 5", `{"numRecords":2,"nullCount":{"id":2}}`, false},
+		{"id = 5", `{"numRecords":2,"nullCount":{"id":1}}`, true},
+		{"id IS NULL", `{"numRecords":2,"nullCount":{"id":0}}`, false},
+		{"id IS NULL", `{"numRecords":2,"nullCount":{"id":1},"tightBounds":false}`, true},
+		{"id IS NULL", `{"numRecords":2}`, true},
+		{"id IS NOT NULL", `{"numRecords":2,"nullCount":{"id":2}}`, false},
+		{"id IS NOT NULL", `{"nullCount":{"id":2}}`, true},
+		{"id > 9223372036854775806", `{"numRecords":2,"maxValues":{"id":9223372036854775807}}`, true},
+		{"id > 9223372036854775806", `{"numRecords":2,"maxValues":{"id":9223372036854775806}}`, false},
+		{"x < 1", `{"numRecords":2,"minValues":{"x":"NaN"}}`, true},
+		{"x > 9", `{"numRecords":2,"maxValues":{"x":1}}`, true}, // there may be a NaN
+		{"x = 9", `{"numRecords":2,"maxValues":{"x":1}}`, false},
+		{"x = 0", `{"numRecords":2,"minValues":{"x":-0.0},"maxValues":{"x":-0.0}}`, true},
+		{"name > 'b'", `{"numRecords":2,"maxValues":{"name":"a"}}`, false},
+		{"name > '" + strings.Repeat("a", 32) + "b'", `{"numRecords":2,"maxValues":{"name":"` + strings.Repeat("a", 32) + `"}}`, true}, // cut off
+		{"name > 'é'", `{"numRecords":2,"maxValues":{"name":"z"}}`, false},
+		{"pickup > TIMESTAMP '2026-01-01 00:00:00.000500'", `{"numRecords":2,"maxValues":{"pickup":"2026-01-01T00:00:00.000Z"}}`, true},
+		{"pickup > TIMESTAMP '2026-01-01 00:00:00.001'", `{"numRecords":2,"maxValues":{"pickup":"2026-01-01T00:00:00.000Z"}}`, false},
+		{"pickup > TIMESTAMP '2026-01-01 08:00:00'", `{"numRecords":2,"maxValues":{"pickup":"2026-01-01T00:00:00.000-08:00"}}`, true},
+		{"pickup > TIMESTAMP '2026-01-01 09:00:00'", `{"numRecords":2,"maxValues":{"pickup":"2026-01-01T00:00:00.000-08:00"}}`, false},
+		{"pickup > TIMESTAMP '2027-01-01 00:00:00'", `{"numRecords":2,"maxValues":{"pickup":"2026-01-01T00:00:00.000"}}`, true}, // of no zone
+	}
+	for _, test := range tests {
+		box, err := e.openSandbox(t.Context(), zone{location: time.UTC, name: "UTC", duckdbName: "UTC"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		s, err := box.parse(t.Context(), "SELECT * FROM t WHERE "+test.where)
+		if err != nil {
+			t.Fatal(err)
+		}
+		files := []delta.Add{{Stats: test.stats}, {}}
+		kept, err := box.keptFiles(t.Context(), snapshot, files, []filter{s.tables[0].filter})
+		if err != nil || slices.Contains(kept, 0) != test.kept || !slices.Contains(kept, 1) {
+			t.Errorf("%s by %s: kept %v, %v; want the first kept: %v", test.where, test.stats, kept, err, test.kept)
+		}
+		box.close()
 	}
 }

@@ -194,6 +194,16 @@ def spark_deletion_vectors_checkpoint(name):
     done(name)
 
 
+def spark_deletion_vectors_shared(name):
+    """The vectors of several data files in one file."""
+    p = table(name)
+    create(p, "id BIGINT, s STRUCT<l: ARRAY<INT>, m: MAP<STRING, INT>>", {"delta.enableDeletionVectors": "true"})
+    for i in range(4):
+        spark().sql(f"INSERT INTO delta.`{p}` SELECT /*+ COALESCE(1) */ id, IF(id % 3 = 0, NULL, struct(array(CAST(id AS INT), NULL), map('k', CAST(id AS INT)))) FROM range({i * 30}, {i * 30 + 30})")
+    spark().sql(f"DELETE FROM delta.`{p}` WHERE id % 7 = 0 AND id < 100 OR id BETWEEN 60 AND 89 AND id % 2 = 0")
+    done(name)
+
+
 def v2_checkpoint(name, format):
     p = table(name)
     conf("spark.databricks.delta.checkpointV2.topLevelFileFormat", format)
