@@ -43,6 +43,7 @@ type Add struct {
 	DataChange       bool              `json:"dataChange"`
 	Stats            string            `json:"stats,omitempty"`
 	Tags             map[string]string `json:"tags,omitempty"`
+	DeletionVector   *DeletionVector   `json:"deletionVector,omitempty"`
 }
 
 // Remove takes a data file out of the table; the file stays until its
@@ -55,6 +56,7 @@ type Remove struct {
 	PartitionValues      map[string]string `json:"partitionValues,omitempty"`
 	Size                 int64             `json:"size,omitempty"`
 	Tags                 map[string]string `json:"tags,omitempty"`
+	DeletionVector       *DeletionVector   `json:"deletionVector,omitempty"`
 }
 
 // Txn is how far the application AppID has written, so that a batch that is
@@ -77,6 +79,7 @@ type commitInfo struct {
 	UserMetadata        string         `json:"userMetadata,omitempty"`
 	EngineInfo          string         `json:"engineInfo,omitempty"`
 	TxnID               string         `json:"txnId,omitempty"`
+	InCommitTimestamp   *int64         `json:"inCommitTimestamp,omitempty"` // unix ms
 }
 
 // UnmarshalJSON takes what it understands: PROTOCOL.md leaves the content of
@@ -100,4 +103,12 @@ type action struct {
 	Txn        *Txn        `json:"txn,omitempty"`
 	Add        *Add        `json:"add,omitempty"`
 	Remove     *Remove     `json:"remove,omitempty"`
+	Sidecar    *sidecar    `json:"sidecar,omitempty"` // only in checkpoints
+}
+
+// sidecar names a file that holds part of a checkpoint's adds and removes
+// (PROTOCOL.md, section Sidecar File Information).
+type sidecar struct {
+	Path        string `json:"path"` // URI-encoded
+	SizeInBytes int64  `json:"sizeInBytes"`
 }

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"reflect"
 	"slices"
 	"testing"
@@ -195,6 +197,9 @@ func FuzzCheckpoint(f *testing.F) {
 	must[int64](f)(encodeCheckpoint(&content, must[*Snapshot](f)(table.Snapshot(f.Context())), time.Now()))
 	f.Add(content.Bytes())
 	f.Add([]byte("PAR1PAR1"))
+	for _, file := range must[[]string](f)(filepath.Glob("testdata/golden/*/table/_delta_log/*.parquet")) {
+		f.Add(must[[]byte](f)(os.ReadFile(file)))
+	}
 	f.Fuzz(func(t *testing.T, content []byte) {
 		if len(content) > 1<<20 {
 			return

@@ -9,7 +9,14 @@
 // merges small files beside running appends; checkpoints and log cleanup come
 // with every delta.checkpointInterval-th commit.
 //
-// Caveats: tables are read at reader version 1 and 2, or 3 with timestampNtz and
-// vacuumProtocolCheck; deletion vectors, column mapping, V2 checkpoints are
-// refused by name. Data files of a writer that crashed stay until they are vacuumed.
+// Tables are read at reader version 1 to 3 with columnMapping (name and id),
+// deletionVectors, timestampNtz, typeWidening, v2Checkpoint and
+// vacuumProtocolCheck, with classic, multi-part and V2 checkpoints, log
+// compactions and in-commit timestamps; writing under these features, but for
+// timestampNtz and vacuumProtocolCheck, is refused by their names.
+//
+// Caveats: a partition value of type timestamp without a zone is taken as UTC.
+// INT96 timestamps before 1677-09-21 or after 2262-04-11 cannot be scanned, and
+// data files and deletion vectors outside the table's folder cannot be read:
+// both are errors. Data files of a writer that crashed stay until they are vacuumed.
 package delta

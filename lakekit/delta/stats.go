@@ -38,7 +38,8 @@ func (a Add) ParseStats() (Stats, bool) {
 	return stats, in.Decode(&stats) == nil
 }
 
-// NumRecords is taken from the statistics; false when there are none.
+// NumRecords is how many rows the file has, deleted ones included, taken from
+// the statistics; false when there are none.
 func (a Add) NumRecords() (int64, bool) {
 	var stats struct {
 		NumRecords *int64 `json:"numRecords"`
@@ -47,6 +48,15 @@ func (a Add) NumRecords() (int64, bool) {
 		return 0, false
 	}
 	return *stats.NumRecords, true
+}
+
+// liveRecords is NumRecords without the rows that are deleted.
+func (a Add) liveRecords() (int64, bool) {
+	records, ok := a.NumRecords()
+	if ok && a.DeletionVector != nil {
+		records -= a.DeletionVector.Cardinality
+	}
+	return records, ok
 }
 
 // statsPrefixLength is how many characters of a string the bounds keep, as in
