@@ -37,7 +37,7 @@ type Metadata struct {
 // Remove File).
 type Add struct {
 	Path             string            `json:"path"`            // URI-encoded, relative to the table; see Key
-	PartitionValues  map[string]string `json:"partitionValues"` // "" is null
+	PartitionValues  PartitionValues   `json:"partitionValues"`
 	Size             int64             `json:"size"`            // bytes
 	ModificationTime int64             `json:"modificationTime"`
 	DataChange       bool              `json:"dataChange"`
@@ -52,7 +52,7 @@ type Remove struct {
 	DeletionTimestamp    int64             `json:"deletionTimestamp"` // unix ms
 	DataChange           bool              `json:"dataChange"`
 	ExtendedFileMetadata bool              `json:"extendedFileMetadata"`
-	PartitionValues      map[string]string `json:"partitionValues,omitempty"`
+	PartitionValues      PartitionValues   `json:"partitionValues,omitzero"`
 	Size                 int64             `json:"size,omitempty"`
 	Tags                 map[string]string `json:"tags,omitempty"`
 }

@@ -272,13 +272,13 @@ func (w *checkpointWriter) txn(x Txn) {
 func (w *checkpointWriter) remove(r *Remove) {
 	row := w.action(removeColumn).str(r.Path).long(r.DeletionTimestamp).bool(r.DataChange)
 	if w.extended {
-		row.bool(true).dict(r.PartitionValues).long(r.Size)
+		row.bool(true).values(r.PartitionValues).long(r.Size)
 	}
 }
 
 // add: a state says that the files are there, not that they are news.
 func (w *checkpointWriter) add(a *Add) {
-	row := w.action(addColumn).str(a.Path).dict(a.PartitionValues).long(a.Size).long(a.ModificationTime).bool(false)
+	row := w.action(addColumn).str(a.Path).values(a.PartitionValues).long(a.Size).long(a.ModificationTime).bool(false)
 	if len(a.Tags) > 0 {
 		row.dict(a.Tags)
 	} else {
@@ -343,6 +343,21 @@ func (a *structAppender) dict(values map[string]string) *structAppender {
 	for _, key := range sortedKeys(values) {
 		dict.KeyBuilder().(*array.StringBuilder).Append(key)
 		dict.ItemBuilder().(*array.StringBuilder).Append(values[key])
+	}
+	return a
+}
+
+// values is dict with null for "".
+func (a *structAppender) values(values PartitionValues) *structAppender {
+	dict := a.member().(*array.MapBuilder)
+	dict.Append(true)
+	for _, key := range sortedKeys(values) {
+		dict.KeyBuilder().(*array.StringBuilder).Append(key)
+		if values[key] == "" {
+			dict.ItemBuilder().AppendNull()
+		} else {
+			dict.ItemBuilder().(*array.StringBuilder).Append(values[key])
+		}
 	}
 	return a
 }

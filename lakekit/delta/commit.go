@@ -212,7 +212,7 @@ func (c *Commit) check(base *Snapshot) error {
 	if err := checkWritable(base.protocol, base.metadata, base.schema); err != nil {
 		return err
 	}
-	if c.BlindAppend && (len(c.Removes) > 0 || c.Metadata != nil) {
+	if c.BlindAppend && len(c.Removes) > 0 {
 		return errors.New("a blind append only adds files")
 	}
 	seen := map[string]bool{}
@@ -293,12 +293,15 @@ func (t *Table) encode(c Commit, txnID string) ([]byte, error) {
 	for i := range c.Removes {
 		remove := c.Removes[i]
 		remove.DeletionTimestamp = cmp.Or(remove.DeletionTimestamp, now)
+		if remove.ExtendedFileMetadata && remove.PartitionValues == nil {
+			remove.PartitionValues = PartitionValues{}
+		}
 		lines = append(lines, action{Remove: &remove})
 	}
 	for i := range c.Adds {
 		add := c.Adds[i]
 		if add.PartitionValues == nil {
-			add.PartitionValues = map[string]string{}
+			add.PartitionValues = PartitionValues{}
 		}
 		lines = append(lines, action{Add: &add})
 	}
