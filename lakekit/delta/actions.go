@@ -36,9 +36,9 @@ type Metadata struct {
 // Add makes a data file part of the table (PROTOCOL.md, section Add File and
 // Remove File).
 type Add struct {
-	Path             string            `json:"path"`            // URI-encoded, relative to the table; see Key
+	Path             string            `json:"path"` // URI-encoded, relative to the table; see Key
 	PartitionValues  PartitionValues   `json:"partitionValues"`
-	Size             int64             `json:"size"`            // bytes
+	Size             int64             `json:"size"` // bytes
 	ModificationTime int64             `json:"modificationTime"`
 	DataChange       bool              `json:"dataChange"`
 	Stats            string            `json:"stats,omitempty"`

@@ -93,8 +93,8 @@ func (t *Table) cleanUpLog(ctx context.Context) error {
 	return nil
 }
 
-// expiredLog names what may go, oldest first: a cleanup that is interrupted
-// leaves no gap.
+// expiredLog names what may go, oldest first and checkpoints before commits: a
+// cleanup that is interrupted leaves no checkpoint without the commits after it.
 func expiredLog(listing logListing, cutOff time.Time) []string {
 	cutOffVersion := int64(-1)
 	for i, at := range commitTimes(listing.commits, time.Time{}) {
@@ -109,16 +109,16 @@ func expiredLog(listing logListing, cutOff time.Time) []string {
 		}
 	}
 	var expired []string
-	for _, commit := range listing.commits {
-		if commit.version < keep {
-			expired = append(expired, commit.key)
-		}
-	}
 	for _, c := range listing.checkpoints {
 		for _, part := range c.parts {
 			if part.version < keep {
 				expired = append(expired, part.key)
 			}
+		}
+	}
+	for _, commit := range listing.commits {
+		if commit.version < keep {
+			expired = append(expired, commit.key)
 		}
 	}
 	for _, other := range listing.others {

@@ -83,16 +83,20 @@ func appendFares(t testing.TB, table *Table, first, n int64) int64 {
 // ids are those of all rows, sorted.
 func ids(t testing.TB, s *Snapshot) []int64 {
 	t.Helper()
+	return must[[]int64](t)(tryIDs(s))
+}
+
+func tryIDs(s *Snapshot) ([]int64, error) {
 	out := []int64{}
 	for batch, err := range s.Scan(context.Background()) {
 		if err != nil {
-			t.Fatal(err)
+			return nil, err
 		}
 		column := batch.Column(batch.Schema().FieldIndices("id")[0]).(*array.Int64)
 		out = append(out, column.Int64Values()...)
 	}
 	slices.Sort(out)
-	return out
+	return out, nil
 }
 
 func sequence(first, n int64) []int64 {
