@@ -5,6 +5,8 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
+	"os"
 	"slices"
 	"time"
 
@@ -47,17 +49,29 @@ func (t *Table) Checkpoint(ctx context.Context) error {
 	if err := checkWritable(s.protocol, s.metadata, s.schema); err != nil {
 		return fmt.Errorf("checkpoint version %d of %s: %w", s.version, t.URI(), err)
 	}
-	var content bytes.Buffer
-	actions, err := encodeCheckpoint(&content, s, t.now())
+	spool, err := os.CreateTemp("", "delta-checkpoint-*.parquet")
+	if err != nil {
+		return fmt.Errorf("make a temporary file for a checkpoint: %w", err)
+	}
+	defer os.Remove(spool.Name())
+	defer spool.Close()
+	actions, err := encodeCheckpoint(onlyWriter{spool}, s, t.now())
+	if err != nil {
+		return fmt.Errorf("checkpoint version %d of %s: %w", s.version, t.URI(), err)
+	}
+	size, err := spool.Seek(0, io.SeekCurrent)
+	if err == nil {
+		_, err = spool.Seek(0, io.SeekStart)
+	}
 	if err != nil {
 		return fmt.Errorf("checkpoint version %d of %s: %w", s.version, t.URI(), err)
 	}
 	key := fmt.Sprintf("%s%020d.checkpoint.parquet", logPrefix, s.version)
-	if err := t.bucket.Put(ctx, key, bytes.NewReader(content.Bytes())); err != nil {
+	if err := t.bucket.Put(ctx, key, spool); err != nil {
 		return fmt.Errorf("write %s: %w", t.bucket.URI(key), err)
 	}
 	hint, err := json.Marshal(map[string]int64{
-		"version": s.version, "size": actions, "sizeInBytes": int64(content.Len()), "numOfAddFiles": int64(len(s.adds)),
+		"version": s.version, "size": actions, "sizeInBytes": size, "numOfAddFiles": int64(len(s.adds)),
 	})
 	if err != nil {
 		return err
@@ -161,16 +175,19 @@ func checkpointSchema(extendedRemoves bool) *arrow.Schema {
 	}, nil)
 }
 
+// checkpointRowGroupRows bounds what the encoder holds back: some megabytes.
+const checkpointRowGroupRows = 32 << 10
+
 // encodeCheckpoint writes the state in batches, so that memory does not grow
-// with it beyond the encoded file. It returns the number of actions.
-func encodeCheckpoint(out *bytes.Buffer, s *Snapshot, now time.Time) (int64, error) {
+// with it. It returns the number of actions.
+func encodeCheckpoint(out io.Writer, s *Snapshot, now time.Time) (int64, error) {
 	tombstones := slices.Collect(unexpired(s.tombstones, now.Add(-s.properties.deletedFileRetention)))
 	extended := !slices.ContainsFunc(tombstones, func(r *Remove) bool { return !r.ExtendedFileMetadata })
 	schema := checkpointSchema(extended)
 	properties := parquet.NewWriterProperties(
 		parquet.WithCompression(compress.Codecs.Snappy), parquet.WithDataPageVersion(parquet.DataPageV1),
 		parquet.WithDictionaryFor("add.path", false), parquet.WithDictionaryFor("add.stats", false), parquet.WithDictionaryFor("remove.path", false),
-		parquet.WithMaxRowGroupLength(maxRowGroupRows/8), parquet.WithCreatedBy(engineInfo))
+		parquet.WithMaxRowGroupLength(checkpointRowGroupRows), parquet.WithCreatedBy(engineInfo))
 	file, err := pqarrow.NewFileWriter(schema, out, properties, pqarrow.NewArrowWriterProperties())
 	if err != nil {
 		return 0, err
