@@ -53,6 +53,16 @@ func must[T any](t testing.TB) func(T, error) T {
 	}
 }
 
+func must2[T, U any](t testing.TB) func(T, U, error) (T, U) {
+	return func(v T, w U, err error) (T, U) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return v, w
+	}
+}
+
 func createFares(t testing.TB, bucket oss.Bucket, properties map[string]string) *Table {
 	t.Helper()
 	table := must[*Table](t)(Create(t.Context(), bucket, Definition{Name: "fares", Schema: fare, Properties: properties}))

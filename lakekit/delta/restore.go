@@ -122,23 +122,22 @@ func (t *Table) checkNoVacuum(ctx context.Context, s *Snapshot) error {
 		return err
 	}
 	since := t.now().Add(-vacuumLease)
-	for _, file := range slices.Backward(listing.commits) {
-		if file.version > s.version {
-			continue
-		}
-		if file.modified.Before(since) {
-			return nil
-		}
-		commits, err := readCommits(ctx, t.bucket, []logFile{file})
+	recent := slices.DeleteFunc(listing.commits, func(f logFile) bool { return f.version > s.version || f.modified.Before(since) })
+	for len(recent) > 0 {
+		from := max(0, len(recent)-logReadParallelism)
+		commits, err := readCommits(ctx, t.bucket, recent[from:])
 		if err != nil {
 			return err
 		}
-		switch commits[0].info.Operation {
-		case "VACUUM START":
-			return fmt.Errorf("%w: version %d has begun a vacuum that has not ended: try again when it has; if it was interrupted, vacuum again first", ErrConflict, file.version)
-		case "VACUUM END":
-			return nil
+		for _, commit := range slices.Backward(commits) {
+			switch commit.info.Operation {
+			case "VACUUM START":
+				return fmt.Errorf("%w: version %d has begun a vacuum that has not ended: try again when it has; if it was interrupted, vacuum again first", ErrConflict, commit.file.version)
+			case "VACUUM END":
+				return nil
+			}
 		}
+		recent = recent[:from]
 	}
 	return nil
 }

@@ -67,7 +67,7 @@ func (t *Table) Vacuum(ctx context.Context, opts VacuumOptions) (VacuumResult, e
 	if err := s.checkRetention(retention, !opts.DisableRetentionCheck); err != nil {
 		return result, fmt.Errorf("vacuum %s: %w", t.URI(), err)
 	}
-	expired, err := t.expiredFiles(ctx, t.now().Add(-retention))
+	expired, err := s.expiredFiles(ctx, t.now().Add(-retention))
 	if err != nil {
 		return result, fmt.Errorf("vacuum %s: %w", t.URI(), err)
 	}
@@ -107,13 +107,9 @@ func hours(d time.Duration) string {
 // expiredFiles are those last modified before cutOff that no version since then
 // needs, sorted by key. The log is read after the store is listed: what was
 // committed meanwhile is seen.
-func (t *Table) expiredFiles(ctx context.Context, cutOff time.Time) ([]oss.ObjectInfo, error) {
-	s, err := t.Snapshot(ctx)
-	if err != nil {
-		return nil, err
-	}
+func (s *Snapshot) expiredFiles(ctx context.Context, cutOff time.Time) ([]oss.ObjectInfo, error) {
 	var old []oss.ObjectInfo
-	for object, err := range t.bucket.List(ctx, oss.ListOptions{}) {
+	for object, err := range s.table.bucket.List(ctx, oss.ListOptions{}) {
 		if err != nil {
 			return nil, fmt.Errorf("list the table's files: %w", err)
 		}
@@ -121,7 +117,7 @@ func (t *Table) expiredFiles(ctx context.Context, cutOff time.Time) ([]oss.Objec
 			old = append(old, object)
 		}
 	}
-	needed, err := t.neededFiles(ctx, cutOff)
+	needed, err := s.table.neededFiles(ctx, cutOff)
 	if err != nil {
 		return nil, err
 	}
@@ -157,9 +153,9 @@ func (t *Table) neededFiles(ctx context.Context, cutOff time.Time) (map[string]b
 		return nil, err
 	}
 	var recent []logFile
-	for i, at := range commitTimes(listing.commits, time.Time{}) {
-		if at.After(cutOff) && listing.commits[i].version <= s.version {
-			recent = append(recent, listing.commits[i])
+	for _, commit := range listing.commits {
+		if commit.modified.After(cutOff) && commit.version <= s.version {
+			recent = append(recent, commit)
 		}
 	}
 	commits, err := readCommits(ctx, t.bucket, recent)
