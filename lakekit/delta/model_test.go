@@ -297,7 +297,7 @@ func (w *world) check() {
 	version := max(0, w.newest-w.random.Int64N(100))
 	past, err := w.handle().SnapshotAt(w.t.Context(), version)
 	if err == nil {
-		got := []int64{}
+		var got []int64
 		if got, err = tryIDs(past); err == nil {
 			equalIDs(w.t, got, w.model.at(version))
 			return

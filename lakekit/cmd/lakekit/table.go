@@ -23,8 +23,9 @@ type tables interface {
 	Restore(lakekit.RestoreOptions) (api.Restoration, error)
 }
 
+// tablesOf tells a folder by the slash in it.
 func tablesOf(cmd *cobra.Command, table string) (tables, error) {
-	if strings.HasPrefix(table, "/") || strings.HasPrefix(table, ".") {
+	if table == "." || strings.Contains(table, "/") && !strings.Contains(table, "://") {
 		return folders{cmd.Context()}, nil
 	}
 	lab, err := lakekit.Connect()

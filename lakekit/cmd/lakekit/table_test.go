@@ -2,7 +2,6 @@ package main
 
 import (
 	"encoding/json"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -17,7 +16,7 @@ import (
 // TestMaintainAFolder needs no service: the table is on the local disk.
 func TestMaintainAFolder(t *testing.T) {
 	w := newWorkshop(t)
-	folder := filepath.Join(t.TempDir(), "trips")
+	folder := t.TempDir()
 	bucket, err := oss.OpenDir(folder)
 	if err != nil {
 		t.Fatal(err)
