@@ -3,6 +3,7 @@ package delta
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"sync"
@@ -184,6 +185,22 @@ func TestPartitionsThatJSONCannotHold(t *testing.T) {
 	_, err := table.Append(t.Context(), AppendOptions{}, batchOf(t, schema, `[{"p":"/w==","x":1}]`))
 	if !errors.Is(err, ErrSchemaMismatch) || !strings.Contains(err.Error(), `"p"`) {
 		t.Fatalf("error %v", err)
+	}
+}
+
+// TestManyPartitions: more than there may be open files.
+func TestManyPartitions(t *testing.T) {
+	const partitions = 2*maxOpenFiles + 7
+	schema := Schema{[]Field{column("p", Integer), column("x", Long)}}
+	table := quiet(must[*Table](t)(Create(t.Context(), oss.NewMemory("lake"), Definition{Schema: schema, PartitionBy: []string{"p"}})))
+	var rows []string
+	for i := range 2 * partitions {
+		rows = append(rows, fmt.Sprintf(`{"p":%d,"x":%d}`, i%partitions, i))
+	}
+	must[int64](t)(table.Append(t.Context(), AppendOptions{}, batchOf(t, schema, "["+strings.Join(rows, ",")+"]")))
+	s := must[*Snapshot](t)(table.Snapshot(t.Context()))
+	if got := rowsOf(t, s); len(got) != 2*partitions || s.NumFiles() != partitions {
+		t.Fatalf("%d rows in %d files", len(got), s.NumFiles())
 	}
 }
 

@@ -27,6 +27,9 @@ const (
 	writeChunkRows = 1 << 16
 	// zstdLevel 1 compresses nearly as well as 3 on these pages, at twice the speed.
 	zstdLevel = 1
+	// maxOpenFiles bounds the temporary files and encoders of a write to many
+	// partitions; beyond it, files are closed before they are large.
+	maxOpenFiles = 256
 	// maxPartitionFolder bytes; a longer value stays out of the path, which
 	// readers do not interpret.
 	maxPartitionFolder = 200
@@ -248,6 +251,11 @@ func (w *tableWriter) writePartition(rows arrow.RecordBatch, values map[string]s
 		chunk := data.NewSlice(start, min(start+writeChunkRows, data.NumRows()))
 		file := w.open[id]
 		if file == nil {
+			if len(w.open) == maxOpenFiles {
+				if err := w.finish(); err != nil {
+					return err
+				}
+			}
 			var err error
 			if file, err = newFileWriter(w, folder, values, chunk); err != nil {
 				return err

@@ -384,7 +384,7 @@ func (z *zCurve) sort(ctx context.Context, rows arrow.RecordBatch) (arrow.Record
 	for i := range order {
 		order[i] = int64(i)
 	}
-	slices.SortStableFunc(order, func(a, b int64) int { return cmp.Compare(values[a], values[b]) })
+	slices.SortFunc(order, func(a, b int64) int { return cmp.Or(cmp.Compare(values[a], values[b]), cmp.Compare(a, b)) })
 	return takeRows(ctx, rows, order)
 }
 
