@@ -36,9 +36,9 @@ type Metadata struct {
 // Add makes a data file part of the table (PROTOCOL.md, section Add File and
 // Remove File).
 type Add struct {
-	Path             string            `json:"path"`            // URI-encoded, relative to the table; see Key
-	PartitionValues  map[string]string `json:"partitionValues"` // "" is null
-	Size             int64             `json:"size"`            // bytes
+	Path             string            `json:"path"` // URI-encoded, relative to the table; see Key
+	PartitionValues  PartitionValues   `json:"partitionValues"`
+	Size             int64             `json:"size"` // bytes
 	ModificationTime int64             `json:"modificationTime"`
 	DataChange       bool              `json:"dataChange"`
 	Stats            string            `json:"stats,omitempty"`
@@ -53,7 +53,7 @@ type Remove struct {
 	DeletionTimestamp    int64             `json:"deletionTimestamp"` // unix ms
 	DataChange           bool              `json:"dataChange"`
 	ExtendedFileMetadata bool              `json:"extendedFileMetadata"`
-	PartitionValues      map[string]string `json:"partitionValues,omitempty"`
+	PartitionValues      PartitionValues   `json:"partitionValues,omitzero"`
 	Size                 int64             `json:"size,omitempty"`
 	Tags                 map[string]string `json:"tags,omitempty"`
 	DeletionVector       *DeletionVector   `json:"deletionVector,omitempty"`

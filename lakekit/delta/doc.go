@@ -3,10 +3,12 @@
 // see the same rows.
 //
 // [Create] and [Open] give a [Table]; [Table.Snapshot] pins one version of it,
-// which [Snapshot.Scan] reads. [Table.WriteFiles] uploads Parquet files and
-// [Table.Commit] makes them visible, by putting the next file of the log if it
-// is absent and resolving lost answers by reading it back. [Table.Compact]
-// merges small files beside running appends; checkpoints and log cleanup come
+// which [Snapshot.Scan] reads. [Table.Append] adds rows; for a stream,
+// [Table.WriteFiles] uploads Parquet files and [Table.Commit] makes them
+// visible, by putting the next file of the log if it is absent and resolving
+// lost answers by reading it back. Beside running appends, [Table.Compact] and
+// [Table.Optimize] rewrite files, [Table.Vacuum] deletes those no longer needed
+// and [Table.Restore] goes back to a version; checkpoints and log cleanup come
 // with every delta.checkpointInterval-th commit.
 //
 // Tables are read at reader version 1 to 3 with columnMapping (name and id),

@@ -221,7 +221,7 @@ func TestExpiredLog(t *testing.T) {
 		{"checkpoint at the newest old commit", logListing{commits: commits(1, 2, 10, 20), checkpoints: checkpoints(2)}, []string{"0", "1"}},
 		{"checkpoint before it", logListing{commits: commits(1, 2, 3, 4, 20), checkpoints: checkpoints(1)}, []string{"0"}},
 		{"only a younger checkpoint", logListing{commits: commits(1, 2, 20, 21), checkpoints: checkpoints(3)}, nil},
-		{"the newest of several", logListing{commits: commits(1, 2, 3, 4, 20, 21), checkpoints: checkpoints(1, 3, 5)}, []string{"0", "1", "2", "1c"}},
+		{"the newest of several", logListing{commits: commits(1, 2, 3, 4, 20, 21), checkpoints: checkpoints(1, 3, 5)}, []string{"1c", "0", "1", "2"}},
 		{"others", logListing{commits: commits(1, 2, 3), checkpoints: checkpoints(2), others: []logFile{
 			{version: 1, key: "1.crc"}, {version: 2, key: "2.crc"}, {version: 2, key: "2.4.compacted.json"}}}, []string{"0", "1", "1.crc", "2.4.compacted.json"}},
 	}

@@ -147,13 +147,14 @@ type Definition struct {
 	Properties  map[string]string // those named delta.* are checked
 }
 
-// Create makes a new table as version 0, ErrTableExists when one is there. The
+// Create makes a new table as version 0: ErrTableExists when one is there,
+// ErrInvalid when no table can be as defined. The
 // protocol is 1/2, unless a column's type needs a table feature.
 func Create(ctx context.Context, bucket oss.Bucket, def Definition) (*Table, error) {
 	t := newTable(bucket)
 	metadata, err := def.metadata(t.now())
 	if err != nil {
-		return nil, fmt.Errorf("create table %s: %w", t.URI(), err)
+		return nil, fmt.Errorf("create table %s: %w: %w", t.URI(), ErrInvalid, err)
 	}
 	listing, err := listLog(ctx, bucket, 0)
 	if err != nil {
