@@ -181,3 +181,34 @@ func TestTransactionMarkers(t *testing.T) {
 		})
 	}
 }
+
+// A broker that has just come back may answer without an error and without an
+// offset. That is no news of the topic: the query asks again.
+func TestBrokerNamesNoOffset(t *testing.T) {
+	w := newWorld(t, 2)
+	q := w.caughtUp(10)
+	defer stop(t, q)
+	answered := make(chan struct{})
+	w.cluster.ControlKey(kmsg.ListOffsets.Int16(), func(asked kmsg.Request) (kmsg.Response, error, bool) {
+		request := asked.(*kmsg.ListOffsetsRequest)
+		response := request.ResponseKind().(*kmsg.ListOffsetsResponse)
+		for _, topic := range request.Topics {
+			t := kmsg.NewListOffsetsResponseTopic()
+			t.Topic = topic.Topic
+			for _, partition := range topic.Partitions {
+				p := kmsg.NewListOffsetsResponseTopicPartition()
+				p.Partition, p.Offset = partition.Partition, -1
+				t.Partitions = append(t.Partitions, p)
+			}
+			response.Topics = append(response.Topics, t)
+		}
+		close(answered)
+		return response, nil, true
+	})
+	<-answered
+	w.sendRecords(10)
+	if err := q.ProcessAllAvailable(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	w.checkExactlyOnce()
+}

@@ -181,6 +181,9 @@ func (s *source) offsets(ctx context.Context, partitions map[string][]int32, spe
 		if info.Error.Code() != confluent.ErrNoError {
 			return nil, fmt.Errorf("ask the broker for the offset of %s-%d: %w", *tp.Topic, tp.Partition, info.Error)
 		}
+		if info.Offset < 0 { // the answer of a broker that is just coming back may hold no error and no offset
+			return nil, fmt.Errorf("ask the broker for the offset of %s-%d: it names none yet", *tp.Topic, tp.Partition)
+		}
 		if offsets[*tp.Topic] == nil {
 			offsets[*tp.Topic] = map[int32]int64{}
 		}
