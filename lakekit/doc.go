@@ -8,7 +8,9 @@
 // and then creates a topic ([Workshop.CreateTopic]), produces traffic
 // ([Workshop.StartTraffic]), creates a Delta table ([Workshop.CreateTable]),
 // streams into it ([Workshop.StartStream]), asks it questions
-// ([Workshop.SQL]) and draws the answers ([Workshop.Chart]). [Show] shows any
+// ([Workshop.SQL]) and draws the answers ([Workshop.Chart]). A table is looked
+// after with [Workshop.Optimize], [Workshop.Vacuum] and [Workshop.Restore].
+// [Show] shows any
 // result; [Workshop.Check] tests what a lesson should have left.
 //
 // Caveats: a cell is a process of its own and ends with its last line; what goes

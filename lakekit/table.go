@@ -52,10 +52,33 @@ func (w *Workshop) Files(nameOrURI string, version int64) (Files, error) {
 	return list, w.get("/api/table/files", query, &list)
 }
 
-// Optimize merges a table's small files now.
-func (w *Workshop) Optimize(nameOrURI string) (api.Compaction, error) {
+// OptimizeOptions say what to optimize; the zero value merges the small files
+// of the course's table.
+type OptimizeOptions = api.OptimizeRequest
+
+// Optimize rewrites a table's data files so that they are read faster.
+func (w *Workshop) Optimize(options OptimizeOptions) (api.Compaction, error) {
 	var c api.Compaction
-	return c, w.call("POST", "/api/table/optimize?"+tableQuery(nameOrURI).Encode(), nil, &c)
+	return c, w.post("/api/table/optimize", options, &c)
+}
+
+// VacuumOptions say what to vacuum; the zero value deletes what the course's
+// table has not needed for 7 days.
+type VacuumOptions = api.VacuumRequest
+
+// Vacuum deletes files that a table no longer needs.
+func (w *Workshop) Vacuum(options VacuumOptions) (api.Vacuum, error) {
+	var v api.Vacuum
+	return v, w.post("/api/table/vacuum", options, &v)
+}
+
+// RestoreOptions name the version or the time to go back to.
+type RestoreOptions = api.RestoreRequest
+
+// Restore makes a table again what it was, by a new commit.
+func (w *Workshop) Restore(options RestoreOptions) (api.Restoration, error) {
+	var r api.Restoration
+	return r, w.post("/api/table/restore", options, &r)
 }
 
 // List lists what is at an oss:// address, folders as one entry each.

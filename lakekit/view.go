@@ -56,7 +56,11 @@ func viewOf(value any) view {
 	case []StreamProgress:
 		return gridView("the last batches", progressGrid(v))
 	case api.Compaction:
-		return gridView("compaction", compactionGrid(v))
+		return gridView(compactionTitle(v), compactionGrid(v))
+	case api.Vacuum:
+		return gridView(vacuumTitle(v), vacuumGrid(v))
+	case api.Restoration:
+		return gridView(restorationTitle(v), restorationGrid(v))
 	case api.Reset:
 		return gridView("reset", resetGrid(v))
 	case Checks:
@@ -253,6 +257,12 @@ func tableGrid(t TableDetail) *api.Result {
 		{"created (UTC)", t.CreatedAt}, {"last modified (UTC)", t.LastModified},
 		{"protocol", fmt.Sprintf("reader %d, writer %d", t.MinReaderVersion, t.MinWriterVersion)},
 	}
+	if len(t.PartitionColumns) > 0 {
+		rows = append(rows, []any{"partitioned by", strings.Join(t.PartitionColumns, ", ")})
+	}
+	if len(t.TableFeatures) > 0 {
+		rows = append(rows, []any{"table features", strings.Join(t.TableFeatures, ", ")})
+	}
 	var names []string
 	for name := range t.Properties {
 		names = append(names, name)
@@ -357,6 +367,47 @@ func progressGrid(list []StreamProgress) *api.Result {
 		rows = append(rows, []any{p.BatchID, p.Timestamp, p.NumInputRows, p.DurationMs["triggerExecution"], p.DurationMs["addBatch"], behind})
 	}
 	return gridOf("batch#|timestamp|records#|trigger ms#|addBatch ms#|max offsets behind", rows...)
+}
+
+func compactionTitle(c api.Compaction) string {
+	switch {
+	case c.NumRemovedFiles == 0:
+		return "compaction: nothing to do"
+	case c.DryRun:
+		return "compaction, dry run: this would be rewritten"
+	}
+	return "compaction"
+}
+
+func vacuumTitle(v api.Vacuum) string {
+	did := "deleted"
+	switch {
+	case v.NumFiles == 0:
+		return "vacuum: no file is old enough to go"
+	case v.DryRun:
+		did = "dry run, would delete"
+	}
+	return fmt.Sprintf("vacuum: %s %s files, %s", did, count(v.NumFiles), size(v.SizeInBytes))
+}
+
+func vacuumGrid(v api.Vacuum) *api.Result {
+	var rows [][]any
+	for _, file := range v.Files {
+		rows = append(rows, []any{file})
+	}
+	return gridOf("file", rows...)
+}
+
+func restorationTitle(r api.Restoration) string {
+	if r.Version < 0 {
+		return fmt.Sprintf("restore: the table is already as at version %d", r.RestoredVersion)
+	}
+	return fmt.Sprintf("restore: version %d is again as version %d", r.Version, r.RestoredVersion)
+}
+
+func restorationGrid(r api.Restoration) *api.Result {
+	return gridOf("files restored#|bytes restored|files removed#|bytes removed",
+		[]any{r.NumRestoredFiles, size(r.RestoredFilesSize), r.NumRemovedFiles, size(r.RemovedFilesSize)})
 }
 
 func compactionGrid(c api.Compaction) *api.Result {

@@ -183,7 +183,7 @@ func (f jsonForm) append(dst []byte, cell any, t dataType) ([]byte, error) {
 	case []byte:
 		return append(base64.StdEncoding.AppendEncode(append(dst, '"'), v), '"'), nil
 	case time.Time:
-		return append(v.AppendFormat(append(dst, '"'), timeLayout(t.name)), '"'), nil
+		return append(writable(v).AppendFormat(append(dst, '"'), timeLayout(t.name)), '"'), nil
 	case []any:
 		if t.name != "array" {
 			break
@@ -222,6 +222,16 @@ func (f jsonForm) append(dst []byte, cell any, t dataType) ([]byte, error) {
 		return f.appendMap(dst, v, t)
 	}
 	return nil, fmt.Errorf("a %T is no value of type %s", cell, t.name)
+}
+
+// writable is a time as RFC 3339 can write it, in UTC if it must: offsets are
+// whole minutes there, those of old local times are not, and years have four
+// digits.
+func writable(v time.Time) time.Time {
+	if _, offset := v.Zone(); offset%60 != 0 || v.Year() < 0 || v.Year() > 9999 {
+		return v.UTC()
+	}
+	return v
 }
 
 func (f jsonForm) appendMap(dst []byte, entries []MapEntry, t dataType) ([]byte, error) {

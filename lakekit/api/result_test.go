@@ -391,3 +391,22 @@ func FuzzResult(f *testing.F) {
 		}
 	})
 }
+
+// TestTimesBeyondRFC3339 come back as the same instants: Shanghai was 8:05:43
+// ahead until 1901, and is in the year 10000 when UTC is not.
+func TestTimesBeyondRFC3339(t *testing.T) {
+	zone, err := LoadZone("Asia/Shanghai")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, instant := range []time.Time{time.Date(1900, 1, 1, 0, 0, 0, 1000, time.UTC), time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC)} {
+		data, err := json.Marshal(Result{Columns: []Column{{"at", "timestamp"}}, Rows: [][]any{{instant.In(zone)}}, TimeZone: "Asia/Shanghai"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var back Result
+		if err := json.Unmarshal(data, &back); err != nil || !back.Rows[0][0].(time.Time).Equal(instant) {
+			t.Errorf("%s came back as %v, %v", instant, back.Rows, err)
+		}
+	}
+}

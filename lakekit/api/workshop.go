@@ -113,15 +113,6 @@ type Picture struct {
 	Text string `json:"text"`
 }
 
-// Compaction is what merging did.
-type Compaction struct {
-	Version         int64 `json:"version"` // -1: there was nothing to merge
-	NumRemovedFiles int64 `json:"numRemovedFiles"`
-	NumAddedFiles   int64 `json:"numAddedFiles"`
-	NumRemovedBytes int64 `json:"numRemovedBytes"`
-	NumAddedBytes   int64 `json:"numAddedBytes"`
-}
-
 // Reset says what a reset deletes, or has deleted.
 type Reset struct {
 	Topic     string   `json:"topic"`

@@ -36,13 +36,14 @@ type Metadata struct {
 // Add makes a data file part of the table (PROTOCOL.md, section Add File and
 // Remove File).
 type Add struct {
-	Path             string            `json:"path"`            // URI-encoded, relative to the table; see Key
-	PartitionValues  map[string]string `json:"partitionValues"` // "" is null
-	Size             int64             `json:"size"`            // bytes
+	Path             string            `json:"path"` // URI-encoded, relative to the table; see Key
+	PartitionValues  PartitionValues   `json:"partitionValues"`
+	Size             int64             `json:"size"` // bytes
 	ModificationTime int64             `json:"modificationTime"`
 	DataChange       bool              `json:"dataChange"`
 	Stats            string            `json:"stats,omitempty"`
 	Tags             map[string]string `json:"tags,omitempty"`
+	DeletionVector   *DeletionVector   `json:"deletionVector,omitempty"`
 }
 
 // Remove takes a data file out of the table; the file stays until its
@@ -52,9 +53,10 @@ type Remove struct {
 	DeletionTimestamp    int64             `json:"deletionTimestamp"` // unix ms
 	DataChange           bool              `json:"dataChange"`
 	ExtendedFileMetadata bool              `json:"extendedFileMetadata"`
-	PartitionValues      map[string]string `json:"partitionValues,omitempty"`
+	PartitionValues      PartitionValues   `json:"partitionValues,omitzero"`
 	Size                 int64             `json:"size,omitempty"`
 	Tags                 map[string]string `json:"tags,omitempty"`
+	DeletionVector       *DeletionVector   `json:"deletionVector,omitempty"`
 }
 
 // Txn is how far the application AppID has written, so that a batch that is
@@ -77,6 +79,7 @@ type commitInfo struct {
 	UserMetadata        string         `json:"userMetadata,omitempty"`
 	EngineInfo          string         `json:"engineInfo,omitempty"`
 	TxnID               string         `json:"txnId,omitempty"`
+	InCommitTimestamp   *int64         `json:"inCommitTimestamp,omitempty"` // unix ms
 }
 
 // UnmarshalJSON takes what it understands: PROTOCOL.md leaves the content of
@@ -100,4 +103,12 @@ type action struct {
 	Txn        *Txn        `json:"txn,omitempty"`
 	Add        *Add        `json:"add,omitempty"`
 	Remove     *Remove     `json:"remove,omitempty"`
+	Sidecar    *sidecar    `json:"sidecar,omitempty"` // only in checkpoints
+}
+
+// sidecar names a file that holds part of a checkpoint's adds and removes
+// (PROTOCOL.md, section Sidecar File Information).
+type sidecar struct {
+	Path        string `json:"path"` // URI-encoded
+	SizeInBytes int64  `json:"sizeInBytes"`
 }

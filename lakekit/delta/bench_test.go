@@ -3,6 +3,7 @@ package delta
 import (
 	"bytes"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -101,6 +102,27 @@ func BenchmarkScan(b *testing.B) {
 				}
 			}
 			rows(b, benchRows)
+		})
+	}
+}
+
+// BenchmarkOptimize rewrites 20 files of 50,000 rows, in MB of Parquet a
+// second.
+func BenchmarkOptimize(b *testing.B) {
+	for _, zOrderBy := range [][]string{nil, {"pickup_longitude", "pickup_latitude"}} {
+		b.Run(strings.Join(append([]string{"zorder"}, zOrderBy...), "-"), func(b *testing.B) {
+			var bytes int64
+			for b.Loop() {
+				b.StopTimer()
+				table := must[*Table](b)(Create(b.Context(), oss.NewMemory("lake"), Definition{Schema: ride}))
+				for range 20 {
+					must[int64](b)(table.Append(b.Context(), AppendOptions{}, rides(50_000)))
+				}
+				b.StartTimer()
+				bytes += must[CompactResult](b)(table.Optimize(b.Context(), OptimizeOptions{ZOrderBy: zOrderBy})).BytesRemoved
+			}
+			rows(b, 1_000_000)
+			b.ReportMetric(float64(bytes)/b.Elapsed().Seconds()/1e6, "MB/s")
 		})
 	}
 }

@@ -5,6 +5,8 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
+	"os"
 	"slices"
 	"time"
 
@@ -47,17 +49,29 @@ func (t *Table) Checkpoint(ctx context.Context) error {
 	if err := checkWritable(s.protocol, s.metadata, s.schema); err != nil {
 		return fmt.Errorf("checkpoint version %d of %s: %w", s.version, t.URI(), err)
 	}
-	var content bytes.Buffer
-	actions, err := encodeCheckpoint(&content, s, t.now())
+	spool, err := os.CreateTemp("", "delta-checkpoint-*.parquet")
+	if err != nil {
+		return fmt.Errorf("make a temporary file for a checkpoint: %w", err)
+	}
+	defer os.Remove(spool.Name())
+	defer spool.Close()
+	actions, err := encodeCheckpoint(onlyWriter{spool}, s, t.now())
+	if err != nil {
+		return fmt.Errorf("checkpoint version %d of %s: %w", s.version, t.URI(), err)
+	}
+	size, err := spool.Seek(0, io.SeekCurrent)
+	if err == nil {
+		_, err = spool.Seek(0, io.SeekStart)
+	}
 	if err != nil {
 		return fmt.Errorf("checkpoint version %d of %s: %w", s.version, t.URI(), err)
 	}
 	key := fmt.Sprintf("%s%020d.checkpoint.parquet", logPrefix, s.version)
-	if err := t.bucket.Put(ctx, key, bytes.NewReader(content.Bytes())); err != nil {
+	if err := t.bucket.Put(ctx, key, spool); err != nil {
 		return fmt.Errorf("write %s: %w", t.bucket.URI(key), err)
 	}
 	hint, err := json.Marshal(map[string]int64{
-		"version": s.version, "size": actions, "sizeInBytes": int64(content.Len()), "numOfAddFiles": int64(len(s.adds)),
+		"version": s.version, "size": actions, "sizeInBytes": size, "numOfAddFiles": int64(len(s.adds)),
 	})
 	if err != nil {
 		return err
@@ -93,8 +107,8 @@ func (t *Table) cleanUpLog(ctx context.Context) error {
 	return nil
 }
 
-// expiredLog names what may go, oldest first: a cleanup that is interrupted
-// leaves no gap.
+// expiredLog names what may go, oldest first and checkpoints before commits: a
+// cleanup that is interrupted leaves no checkpoint without the commits after it.
 func expiredLog(listing logListing, cutOff time.Time) []string {
 	cutOffVersion := int64(-1)
 	for i, at := range commitTimes(listing.commits, time.Time{}) {
@@ -109,16 +123,16 @@ func expiredLog(listing logListing, cutOff time.Time) []string {
 		}
 	}
 	var expired []string
-	for _, commit := range listing.commits {
-		if commit.version < keep {
-			expired = append(expired, commit.key)
-		}
-	}
 	for _, c := range listing.checkpoints {
 		for _, part := range c.parts {
 			if part.version < keep {
 				expired = append(expired, part.key)
 			}
+		}
+	}
+	for _, commit := range listing.commits {
+		if commit.version < keep {
+			expired = append(expired, commit.key)
 		}
 	}
 	for _, other := range listing.others {
@@ -161,16 +175,19 @@ func checkpointSchema(extendedRemoves bool) *arrow.Schema {
 	}, nil)
 }
 
+// checkpointRowGroupRows bounds what the encoder holds back: some megabytes.
+const checkpointRowGroupRows = 32 << 10
+
 // encodeCheckpoint writes the state in batches, so that memory does not grow
-// with it beyond the encoded file. It returns the number of actions.
-func encodeCheckpoint(out *bytes.Buffer, s *Snapshot, now time.Time) (int64, error) {
+// with it. It returns the number of actions.
+func encodeCheckpoint(out io.Writer, s *Snapshot, now time.Time) (int64, error) {
 	tombstones := slices.Collect(unexpired(s.tombstones, now.Add(-s.properties.deletedFileRetention)))
 	extended := !slices.ContainsFunc(tombstones, func(r *Remove) bool { return !r.ExtendedFileMetadata })
 	schema := checkpointSchema(extended)
 	properties := parquet.NewWriterProperties(
 		parquet.WithCompression(compress.Codecs.Snappy), parquet.WithDataPageVersion(parquet.DataPageV1),
 		parquet.WithDictionaryFor("add.path", false), parquet.WithDictionaryFor("add.stats", false), parquet.WithDictionaryFor("remove.path", false),
-		parquet.WithMaxRowGroupLength(maxRowGroupRows/8), parquet.WithCreatedBy(engineInfo))
+		parquet.WithMaxRowGroupLength(checkpointRowGroupRows), parquet.WithCreatedBy(engineInfo))
 	file, err := pqarrow.NewFileWriter(schema, out, properties, pqarrow.NewArrowWriterProperties())
 	if err != nil {
 		return 0, err
@@ -272,13 +289,13 @@ func (w *checkpointWriter) txn(x Txn) {
 func (w *checkpointWriter) remove(r *Remove) {
 	row := w.action(removeColumn).str(r.Path).long(r.DeletionTimestamp).bool(r.DataChange)
 	if w.extended {
-		row.bool(true).dict(r.PartitionValues).long(r.Size)
+		row.bool(true).values(r.PartitionValues).long(r.Size)
 	}
 }
 
 // add: a state says that the files are there, not that they are news.
 func (w *checkpointWriter) add(a *Add) {
-	row := w.action(addColumn).str(a.Path).dict(a.PartitionValues).long(a.Size).long(a.ModificationTime).bool(false)
+	row := w.action(addColumn).str(a.Path).values(a.PartitionValues).long(a.Size).long(a.ModificationTime).bool(false)
 	if len(a.Tags) > 0 {
 		row.dict(a.Tags)
 	} else {
@@ -343,6 +360,21 @@ func (a *structAppender) dict(values map[string]string) *structAppender {
 	for _, key := range sortedKeys(values) {
 		dict.KeyBuilder().(*array.StringBuilder).Append(key)
 		dict.ItemBuilder().(*array.StringBuilder).Append(values[key])
+	}
+	return a
+}
+
+// values is dict with null for "".
+func (a *structAppender) values(values PartitionValues) *structAppender {
+	dict := a.member().(*array.MapBuilder)
+	dict.Append(true)
+	for _, key := range sortedKeys(values) {
+		dict.KeyBuilder().(*array.StringBuilder).Append(key)
+		if values[key] == "" {
+			dict.ItemBuilder().AppendNull()
+		} else {
+			dict.ItemBuilder().(*array.StringBuilder).Append(values[key])
+		}
 	}
 	return a
 }

@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"net/url"
 	"strings"
 
 	"github.com/apache/arrow-go/v18/arrow"
@@ -23,11 +24,43 @@ var checkpointColumns = []string{
 	"add.path", "add.partitionValues.", "add.size", "add.modificationTime", "add.dataChange", "add.stats", "add.tags.",
 	"remove.path", "remove.deletionTimestamp", "remove.dataChange", "remove.extendedFileMetadata",
 	"remove.partitionValues.", "remove.size", "remove.tags.",
+	"add.deletionVector.", "remove.deletionVector.", "sidecar.path", "sidecar.sizeInBytes",
 }
 
 // checkpointBatchRows bounds the memory of reading and writing checkpoints: a
 // row with statistics is about a kilobyte.
 const checkpointBatchRows = 8 << 10
+
+// sidecarPrefix is where the sidecars of V2 checkpoints are (PROTOCOL.md, section
+// Sidecar Files).
+const sidecarPrefix = logPrefix + "_sidecars/"
+
+// readCheckpoint hands out the actions of a checkpoint, one file at a time:
+// those of its parts, then those of the sidecars they name.
+func readCheckpoint(ctx context.Context, bucket oss.Bucket, from checkpoint, apply func(*commitFile)) error {
+	var sidecars []sidecar
+	for _, part := range from.parts {
+		state, err := readCheckpointPart(ctx, bucket, part)
+		if err != nil {
+			return err
+		}
+		apply(state)
+		sidecars = append(sidecars, state.sidecars...)
+	}
+	for _, s := range sidecars {
+		// Whatever folder is written before it, it is in this one.
+		key, err := url.PathUnescape(s.Path[strings.LastIndexByte(s.Path, '/')+1:])
+		if err != nil {
+			return fmt.Errorf("%w: path of sidecar %q: %w", ErrCorruptLog, s.Path, err)
+		}
+		state, err := readCheckpointPart(ctx, bucket, logFile{version: from.version, key: sidecarPrefix + key})
+		if err != nil {
+			return err
+		}
+		apply(state)
+	}
+	return nil
+}
 
 // readCheckpointPart reads the actions of one checkpoint file (PROTOCOL.md,
 // section Checkpoint Schema). A file that is no checkpoint is ErrCorruptLog.
@@ -37,7 +70,11 @@ func readCheckpointPart(ctx context.Context, bucket oss.Bucket, part logFile) (*
 		return nil, fmt.Errorf("read checkpoint %d of %s: %w", part.version, bucket.URI(""), err)
 	}
 	var state *commitFile
-	err = decode(func() (err error) { state, err = decodeCheckpoint(ctx, content); return err })
+	if strings.HasSuffix(part.key, ".json") {
+		state, err = parseCommit(bucket.URI(part.key), bytes.NewReader(content))
+	} else {
+		err = decode(func() (err error) { state, err = decodeCheckpoint(ctx, content); return err })
+	}
 	if err != nil {
 		if ctx.Err() != nil {
 			return nil, err
@@ -132,12 +169,16 @@ func (r *structReader) action() action {
 		return action{Add: &Add{
 			Path: r.str("path"), PartitionValues: r.dict("partitionValues"), Size: r.int("size"),
 			ModificationTime: r.int("modificationTime"), DataChange: r.bool("dataChange"), Stats: r.str("stats"), Tags: r.dict("tags"),
+			DeletionVector: r.deletionVector(),
 		}}
 	case "remove":
 		return action{Remove: &Remove{
 			Path: r.str("path"), DeletionTimestamp: r.int("deletionTimestamp"), DataChange: r.bool("dataChange"),
 			ExtendedFileMetadata: r.bool("extendedFileMetadata"), PartitionValues: r.dict("partitionValues"), Size: r.int("size"), Tags: r.dict("tags"),
+			DeletionVector: r.deletionVector(),
 		}}
+	case "sidecar":
+		return action{Sidecar: &sidecar{Path: r.str("path"), SizeInBytes: r.int("sizeInBytes")}}
 	case "txn":
 		return action{Txn: &Txn{AppID: r.str("appId"), Version: r.int("version"), LastUpdated: r.int("lastUpdated")}}
 	case "protocol":
@@ -164,6 +205,26 @@ func (r *structReader) metadata() *Metadata {
 		m.Format = Format{Provider: format.str("provider"), Options: format.dict("options")}
 	}
 	return m
+}
+
+func (r *structReader) deletionVector() *DeletionVector {
+	column := r.member("deletionVector")
+	group, ok := column.(*array.Struct)
+	if !ok {
+		r.mistyped("deletionVector", column)
+		return nil
+	}
+	in := structReader{group: group, name: r.name + ".deletionVector", i: r.i}
+	v := &DeletionVector{
+		StorageType: in.str("storageType"), PathOrInlineDv: in.str("pathOrInlineDv"),
+		SizeInBytes: in.int("sizeInBytes"), Cardinality: in.int("cardinality"),
+	}
+	if in.member("offset") != nil {
+		offset := in.int("offset")
+		v.Offset = &offset
+	}
+	r.err = cmp.Or(r.err, in.err)
+	return v
 }
 
 // member is nil where the column is missing or its value null.

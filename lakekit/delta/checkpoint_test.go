@@ -4,7 +4,11 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"reflect"
+	"runtime"
+	"runtime/debug"
 	"slices"
 	"testing"
 	"time"
@@ -195,6 +199,9 @@ func FuzzCheckpoint(f *testing.F) {
 	must[int64](f)(encodeCheckpoint(&content, must[*Snapshot](f)(table.Snapshot(f.Context())), time.Now()))
 	f.Add(content.Bytes())
 	f.Add([]byte("PAR1PAR1"))
+	for _, file := range must[[]string](f)(filepath.Glob("testdata/golden/*/table/_delta_log/*.parquet")) {
+		f.Add(must[[]byte](f)(os.ReadFile(file)))
+	}
 	f.Fuzz(func(t *testing.T, content []byte) {
 		if len(content) > 1<<20 {
 			return
@@ -207,4 +214,75 @@ func FuzzCheckpoint(f *testing.F) {
 			t.Fatalf("%v is not ErrCorruptLog", err)
 		}
 	})
+}
+
+// manyFiles is a table of that many live files, and of a history of rewrites:
+// each file was removed and added again under another name generations times.
+func manyFiles(t testing.TB, files, generations int) *Table {
+	t.Helper()
+	const perCommit = 1000
+	bucket := oss.NewMemory("lake")
+	clock := newClock()
+	table := createFares(t, clocked(bucket, clock), map[string]string{CheckpointIntervalKey: "1000000"})
+	table.now = clock.now
+	const stats = `{"numRecords":10000,"minValues":{"key":"2009-01-01T00:00:00.000Z","fare_amount":2.5},"maxValues":{"key":"2015-06-30T00:00:00.000Z","fare_amount":250},"nullCount":{"key":0,"fare_amount":0}}`
+	path := func(generation, i int) string {
+		return fmt.Sprintf("part-%05d-%08d-8d46-4b5e-a4a0-5c1d6a4d0f6e-c000.zstd.parquet", generation, i)
+	}
+	version := int64(0)
+	for generation := range generations {
+		for start := 0; start < files; start += perCommit {
+			c := Commit{Operation: "WRITE", ReadVersion: version}
+			for i := start; i < min(start+perCommit, files); i++ {
+				c.Adds = append(c.Adds, Add{Path: path(generation, i), Size: 1 << 20, DataChange: true, Stats: stats})
+				if generation > 0 {
+					c.Removes = append(c.Removes, Remove{Path: path(generation-1, i), DataChange: true, ExtendedFileMetadata: true, Size: 1 << 20})
+				}
+			}
+			version = must[int64](t)(table.Commit(t.Context(), c))
+			if version%20 == 0 {
+				must[*Snapshot](t)(table.Snapshot(t.Context()))
+			}
+		}
+		clock.advance(8 * 24 * time.Hour) // tombstones expire
+	}
+	must[*Snapshot](t)(table.Snapshot(t.Context()))
+	return table
+}
+
+// BenchmarkCheckpoint reports the memory that a checkpoint takes beyond the
+// snapshot, at its peak.
+func BenchmarkCheckpoint(b *testing.B) {
+	for _, size := range []struct{ files, generations int }{{10_000, 1}, {100_000, 1}, {100_000, 3}} {
+		b.Run(fmt.Sprintf("files=%d/generations=%d", size.files, size.generations), func(b *testing.B) {
+			table := manyFiles(b, size.files, size.generations)
+			defer debug.SetGCPercent(debug.SetGCPercent(5)) // what is live, not what waits to be collected
+			runtime.GC()
+			var before, during runtime.MemStats
+			runtime.ReadMemStats(&before)
+			peak := before.HeapAlloc
+			stop, done := make(chan struct{}), make(chan struct{})
+			go func() {
+				defer close(done)
+				for {
+					select {
+					case <-stop:
+						return
+					case <-time.After(2 * time.Millisecond):
+						runtime.ReadMemStats(&during)
+						peak = max(peak, during.HeapAlloc)
+					}
+				}
+			}()
+			for b.Loop() {
+				if err := table.Checkpoint(b.Context()); err != nil {
+					b.Fatal(err)
+				}
+			}
+			close(stop)
+			<-done
+			b.ReportMetric(float64(before.HeapAlloc)/mib, "MiB-before")
+			b.ReportMetric(float64(peak-before.HeapAlloc)/mib, "MiB-more")
+		})
+	}
 }

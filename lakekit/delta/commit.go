@@ -34,7 +34,7 @@ type Commit struct {
 
 const (
 	// maxLostRaces: each one lost means that another writer has made progress.
-	maxLostRaces = 100
+	maxLostRaces = 30
 	// maxStoreFailures in a row, about 6 s of backoff.
 	maxStoreFailures = 8
 	backoffFirst     = 10 * time.Millisecond
@@ -81,6 +81,7 @@ func (t *Table) commit(ctx context.Context, c Commit) (int64, error) {
 		return 0, err
 	}
 	version := base.version + 1
+	backoff := backoffFirst
 	for range maxLostRaces {
 		winner, err := t.putVersion(ctx, version, txnID, body)
 		if err != nil {
@@ -92,9 +93,10 @@ func (t *Table) commit(ctx context.Context, c Commit) (int64, error) {
 		if version, err = t.passWinners(ctx, &c, version, winner); err != nil {
 			return 0, err
 		}
-		if err := t.sleep(ctx, jitter(backoffFirst)); err != nil {
+		if err := t.sleep(ctx, jitter(backoff)); err != nil {
 			return 0, err
 		}
+		backoff = min(2*backoff, backoffMax)
 	}
 	return 0, fmt.Errorf("%w: lost %d races in a row, the last for version %d", ErrConflict, maxLostRaces, version-1)
 }
@@ -212,7 +214,7 @@ func (c *Commit) check(base *Snapshot) error {
 	if err := checkWritable(base.protocol, base.metadata, base.schema); err != nil {
 		return err
 	}
-	if c.BlindAppend && (len(c.Removes) > 0 || c.Metadata != nil) {
+	if c.BlindAppend && len(c.Removes) > 0 {
 		return errors.New("a blind append only adds files")
 	}
 	seen := map[string]bool{}
@@ -293,12 +295,15 @@ func (t *Table) encode(c Commit, txnID string) ([]byte, error) {
 	for i := range c.Removes {
 		remove := c.Removes[i]
 		remove.DeletionTimestamp = cmp.Or(remove.DeletionTimestamp, now)
+		if remove.ExtendedFileMetadata && remove.PartitionValues == nil {
+			remove.PartitionValues = PartitionValues{}
+		}
 		lines = append(lines, action{Remove: &remove})
 	}
 	for i := range c.Adds {
 		add := c.Adds[i]
 		if add.PartitionValues == nil {
-			add.PartitionValues = map[string]string{}
+			add.PartitionValues = PartitionValues{}
 		}
 		lines = append(lines, action{Add: &add})
 	}

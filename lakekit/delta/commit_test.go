@@ -13,6 +13,9 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
+
+	"github.com/apache/arrow-go/v18/arrow"
 
 	"taxilake/lakekit/oss"
 	"taxilake/lakekit/oss/osstest"
@@ -87,6 +90,21 @@ func TestCommitCancelledWhileTheAnswerIsOnItsWay(t *testing.T) {
 	}
 }
 
+// troubles a store may have while ours commits: the outcome is the same with
+// each of them. Version 3 is the winner's, version 4 ours.
+func troubles() map[string]osstest.Hook {
+	const third, fourth = "_delta_log/00000000000000000003.json", "_delta_log/00000000000000000004.json"
+	put, get, nth := osstest.PutIfAbsent, osstest.Get, osstest.FailNth
+	return map[string]osstest.Hook{
+		"no trouble":                   nil,
+		"puts fail":                    osstest.Hooks(nth(put, third, 1, errStore), nth(put, fourth, 1, errStore), nth(put, fourth, 1, errStore)),
+		"answer lost":                  nth(osstest.After+put, fourth, 1, errStore),
+		"told of its own object":       nth(osstest.After+put, fourth, 1, oss.ErrExist),
+		"the winner cannot be read":    nth(get, third, 1, errStore),
+		"answer lost, first look, too": osstest.Hooks(nth(osstest.After+put, fourth, 1, errStore), nth(get, fourth, 1, errStore)),
+	}
+}
+
 // TestConflicts is the matrix of checkConflicts: winner commits just before
 // ours reaches the store.
 func TestConflicts(t *testing.T) {
@@ -123,11 +141,43 @@ func TestConflicts(t *testing.T) {
 			return c
 		}
 	}
+	evolving := func(t *testing.T, table *Table, s *Snapshot) Commit {
+		evolved, metadata := must2[*Snapshot, *Metadata](t)(s.evolved([]arrow.RecordBatch{withExtra(fares(0, 1), "extra")}))
+		adds := must[[]Add](t)(evolved.writeFiles(t.Context(), 1<<20, all([]arrow.RecordBatch{withExtra(fares(1000, 5), "extra")})))
+		return Commit{Operation: "WRITE", Adds: adds, Metadata: metadata, BlindAppend: true, ReadVersion: s.Version()}
+	}
+	restore := func(t *testing.T, _ *Table, s *Snapshot) Commit {
+		return Commit{Operation: "RESTORE", Removes: []Remove{s.adds[0].remove(true)}, ReadVersion: s.Version()}
+	}
+	vacuum := func(_ *testing.T, _ *Table, s *Snapshot) Commit {
+		return Commit{Operation: "VACUUM START", ReadVersion: s.Version()}
+	}
+	upgrade := func(_ *testing.T, _ *Table, s *Snapshot) Commit {
+		return Commit{Operation: "UPGRADE PROTOCOL", protocol: &Protocol{MinReaderVersion: 1, MinWriterVersion: 2}, ReadVersion: s.Version()}
+	}
 	tests := []struct {
 		name         string
 		ours, winner plan
 		want         error
 	}{
+		{"blind append, restore", appendRows(true), restore, nil},
+		{"blind append, new column", appendRows(true), evolving, ErrConflict},
+		{"blind append, vacuum", appendRows(true), vacuum, nil},
+		{"blind append, protocol", appendRows(true), upgrade, ErrConflict},
+		{"new column, append", evolving, appendRows(true), nil},
+		{"new column, compaction", evolving, compaction, nil},
+		{"new column, new column", evolving, evolving, ErrConflict},
+		{"compaction, restore", compaction, restore, ErrConflict},
+		{"compaction, protocol", compaction, upgrade, ErrConflict},
+		{"compaction, vacuum", compaction, vacuum, nil},
+		{"restore, append", restore, appendRows(true), ErrConflict},
+		{"restore, compaction", restore, compaction, ErrConflict},
+		{"restore, restore", restore, restore, ErrConflict},
+		{"restore, vacuum", restore, vacuum, ErrConflict},
+		{"vacuum, restore", vacuum, restore, nil},
+		{"vacuum, vacuum", vacuum, vacuum, nil},
+		{"vacuum, settings", vacuum, settings, ErrConflict},
+		{"delete, compaction", deletion, compaction, ErrConflict},
 		{"blind append, append", appendRows(true), appendRows(true), nil},
 		{"blind append, compaction", appendRows(true), compaction, nil},
 		{"blind append, delete", appendRows(true), deletion, nil},
@@ -147,31 +197,36 @@ func TestConflicts(t *testing.T) {
 		{"stream, another stream", stream("q1", 7), stream("q2", 7), nil},
 	}
 	for _, test := range tests {
-		t.Run(test.name, func(t *testing.T) {
-			bucket := oss.NewMemory("lake")
-			appendFares(t, createFares(t, bucket, nil), 0, 10)
-			appendFares(t, openFares(t, bucket), 10, 10)
+		for name, trouble := range troubles() {
+			t.Run(test.name+"/"+name, func(t *testing.T) {
+				bucket := oss.NewMemory("lake")
+				appendFares(t, createFares(t, bucket, nil), 0, 10)
+				appendFares(t, openFares(t, bucket), 10, 10)
 
-			rival := openFares(t, bucket)
-			rivalBase := must[*Snapshot](t)(rival.Snapshot(t.Context()))
-			winner := test.winner(t, rival, rivalBase)
-			var once sync.Once
-			table := openFares(t, osstest.Faults(bucket, func(op, key string) error {
-				if op == osstest.PutIfAbsent {
-					once.Do(func() { must[int64](t)(rival.Commit(context.Background(), winner)) })
+				rival := openFares(t, bucket)
+				rivalBase := must[*Snapshot](t)(rival.Snapshot(t.Context()))
+				winner := test.winner(t, rival, rivalBase)
+				var once sync.Once
+				table := openFares(t, osstest.Faults(bucket, func(op, key string) error {
+					if op == osstest.PutIfAbsent {
+						once.Do(func() { must[int64](t)(rival.Commit(context.Background(), winner)) })
+					}
+					if trouble == nil {
+						return nil
+					}
+					return trouble(op, key)
+				}))
+				base := must[*Snapshot](t)(table.Snapshot(t.Context()))
+				version, err := table.Commit(t.Context(), test.ours(t, table, base))
+				if !errors.Is(err, test.want) {
+					t.Fatalf("error %v, want %v", err, test.want)
 				}
-				return nil
-			}))
-			base := must[*Snapshot](t)(table.Snapshot(t.Context()))
-			version, err := table.Commit(t.Context(), test.ours(t, table, base))
-			if !errors.Is(err, test.want) {
-				t.Fatalf("error %v, want %v", err, test.want)
-			}
-			newest := must[*Snapshot](t)(openFares(t, bucket).Snapshot(t.Context())).Version()
-			if test.want == nil && (version != 4 || newest != 4) || test.want != nil && newest != 3 {
-				t.Fatalf("version %d, newest %d", version, newest)
-			}
-		})
+				newest := must[*Snapshot](t)(openFares(t, bucket).Snapshot(t.Context())).Version()
+				if test.want == nil && (version != 4 || newest != 4) || test.want != nil && newest != 3 {
+					t.Fatalf("version %d, newest %d", version, newest)
+				}
+			})
+		}
 	}
 }
 
@@ -317,6 +372,14 @@ func TestStoreOperations(t *testing.T) {
 		must[int64](t)(table.Commit(t.Context(), Commit{Operation: "WRITE", BlindAppend: true, ReadVersion: 5}))
 	})
 	step("open", func() { openFares(t, bucket) })
+	step("append 7 with a new column", func() {
+		must[int64](t)(table.Append(t.Context(), AppendOptions{MergeSchema: true}, withExtra(fares(40, 10), "extra")))
+	})
+	step("restore", func() { must[RestoreResult](t)(table.Restore(t.Context(), 4)) })
+	zero := time.Duration(0)
+	step("vacuum 9 to 10", func() {
+		must[VacuumResult](t)(table.Vacuum(t.Context(), VacuumOptions{Retention: &zero, DisableRetentionCheck: true}))
+	})
 	golden(t, "store_operations.txt", out.String())
 }
 

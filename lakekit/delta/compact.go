@@ -38,7 +38,7 @@ func (o CompactOptions) withDefaults(p properties) CompactOptions {
 	return o
 }
 
-// CompactResult is what a run of Compact did.
+// CompactResult is what a run of Compact or Optimize did.
 type CompactResult struct {
 	Version      int64 // of the commit; -1 when there was nothing to do
 	FilesRemoved int
@@ -69,24 +69,32 @@ func (t *Table) Compact(ctx context.Context, opts CompactOptions) (CompactResult
 		return none, nil
 	}
 	opts = opts.withDefaults(s.properties)
-	result := CompactResult{}
-	commit := Commit{
-		Operation:   "OPTIMIZE",
-		Parameters:  map[string]any{"predicate": "[]", "zOrderBy": "[]", "clusterBy": "[]", "auto": opts.Auto},
-		ReadVersion: s.version,
+	result, err := t.replaceFiles(ctx, s, bins, Commit{
+		Operation:  "OPTIMIZE",
+		Parameters: map[string]any{"predicate": "[]", "zOrderBy": "[]", "clusterBy": "[]", "auto": opts.Auto},
+	}, func(bin []*Add) ([]Add, error) { return s.writeFiles(ctx, opts.TargetSize, s.scanFiles(ctx, bin)) })
+	if err != nil {
+		return none, fmt.Errorf("compact %s: %w", t.URI(), err)
 	}
+	return result, nil
+}
+
+// replaceFiles commits, in place of each bin of files, what rewrite makes of
+// it: the same rows. When it fails, no file stays that is not committed.
+func (t *Table) replaceFiles(ctx context.Context, s *Snapshot, bins [][]*Add, commit Commit, rewrite func(bin []*Add) ([]Add, error)) (CompactResult, error) {
+	result := CompactResult{}
+	commit.ReadVersion = s.version
 	for _, bin := range bins {
-		adds, err := s.rewrite(ctx, bin, opts.TargetSize)
+		adds, err := rewrite(bin)
 		if err != nil {
-			return none, errors.Join(fmt.Errorf("compact %s: %w", t.URI(), err), t.discard(ctx, commit.Adds))
+			return result, errors.Join(err, t.discard(ctx, commit.Adds))
 		}
 		for _, old := range bin {
-			commit.Removes = append(commit.Removes, Remove{
-				Path: old.Path, ExtendedFileMetadata: true, PartitionValues: old.PartitionValues, Size: old.Size,
-			})
+			commit.Removes = append(commit.Removes, old.remove(false))
 			result.BytesRemoved += old.Size
 		}
 		for _, add := range adds {
+			add.DataChange = false
 			commit.Adds = append(commit.Adds, add)
 			result.BytesAdded += add.Size
 		}
@@ -96,23 +104,14 @@ func (t *Table) Compact(ctx context.Context, opts CompactOptions) (CompactResult
 		"numRemovedFiles": strconv.Itoa(result.FilesRemoved), "numAddedFiles": strconv.Itoa(result.FilesAdded),
 		"numRemovedBytes": strconv.FormatInt(result.BytesRemoved, 10), "numAddedBytes": strconv.FormatInt(result.BytesAdded, 10),
 	}
-	result.Version, err = t.Commit(ctx, commit)
-	if err != nil && !errors.Is(err, ErrUnknownOutcome) { // surely not committed
-		err = errors.Join(err, t.discard(ctx, commit.Adds))
-	}
-	if err != nil {
-		return none, err
-	}
-	return result, nil
+	var err error
+	result.Version, err = t.commitOrDiscard(ctx, commit)
+	return result, err
 }
 
-// rewrite copies the rows of files into new ones.
-func (s *Snapshot) rewrite(ctx context.Context, files []*Add, targetSize int64) ([]Add, error) {
-	adds, err := s.writeFiles(ctx, targetSize, s.scanFiles(ctx, files))
-	for i := range adds {
-		adds[i].DataChange = false
-	}
-	return adds, err
+// remove is the tombstone of a file; the commit gives it its time.
+func (a *Add) remove(dataChange bool) Remove {
+	return Remove{Path: a.Path, DataChange: dataChange, ExtendedFileMetadata: true, PartitionValues: a.PartitionValues, Size: a.Size}
 }
 
 // discard deletes the files of a commit that is not made.
@@ -131,14 +130,17 @@ func (t *Table) discard(ctx context.Context, adds []Add) error {
 // planCompaction packs small files into bins, each of which becomes one file
 // of about the target size. Files larger than half the target are left alone.
 func (s *Snapshot) planCompaction(opts CompactOptions) [][]*Add {
-	opts = opts.withDefaults(s.properties)
+	return planBins(s.adds, opts.withDefaults(s.properties))
+}
+
+func planBins(adds []*Add, opts CompactOptions) [][]*Add {
 	type class struct {
 		partition string
 		tier      int
 	}
 	small := map[class][]*Add{}
 	var order []class
-	for _, add := range s.adds {
+	for _, add := range adds {
 		if add.Size > opts.TargetSize/2 {
 			continue
 		}

@@ -8,7 +8,9 @@ import "fmt"
 //	blind append      follows   follows       follows     ErrConflict
 //	append that read  conflict  follows       conflict    ErrConflict
 //	compaction        follows   if no removed path is shared, else ErrConflict
+//	restore           conflict  as compaction conflict    ErrConflict
 //
+// ErrConflict for a restore when a vacuum has begun, which may delete its files,
 // and ErrTxnConflict when a winner wrote for the application of c.
 func (c *Commit) checkConflicts(winners []*commitFile) error {
 	removed := make(map[string]bool, len(c.Removes))
@@ -26,6 +28,9 @@ func (c *Commit) checkConflicts(winners []*commitFile) error {
 		}
 		if winner.protocol != nil {
 			return fmt.Errorf("%w: version %d changed the protocol", ErrConflict, version)
+		}
+		if c.Operation == "RESTORE" && winner.info.Operation == "VACUUM START" {
+			return fmt.Errorf("%w: version %d has begun a vacuum", ErrConflict, version)
 		}
 		if winner.metadata != nil {
 			return fmt.Errorf("%w: version %d changed the schema or the properties", ErrConflict, version)

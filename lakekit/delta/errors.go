@@ -7,6 +7,15 @@ import "errors"
 var (
 	// ErrTableExists is returned by Create where a table is already.
 	ErrTableExists = errors.New("delta: table already exists")
+	// ErrInvalid is returned for what the caller must ask otherwise: a table's
+	// definition, a property, a predicate, a column to order by, a retention
+	// that is too short.
+	ErrInvalid = errors.New("delta: invalid request")
+	// ErrSchemaMismatch is returned when rows do not fit the table's schema.
+	ErrSchemaMismatch = errors.New("delta: schema mismatch")
+	// ErrFilesMissing is returned by Restore when files of the version to go
+	// back to were vacuumed or deleted by hand.
+	ErrFilesMissing = errors.New("delta: data files are missing")
 	// ErrNotTable is returned by Open where there is no _delta_log.
 	ErrNotTable = errors.New("delta: not a delta table")
 	// ErrConflict is returned by Commit when another commit made this one

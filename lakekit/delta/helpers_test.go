@@ -53,6 +53,16 @@ func must[T any](t testing.TB) func(T, error) T {
 	}
 }
 
+func must2[T, U any](t testing.TB) func(T, U, error) (T, U) {
+	return func(v T, w U, err error) (T, U) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return v, w
+	}
+}
+
 func createFares(t testing.TB, bucket oss.Bucket, properties map[string]string) *Table {
 	t.Helper()
 	table := must[*Table](t)(Create(t.Context(), bucket, Definition{Name: "fares", Schema: fare, Properties: properties}))
@@ -83,16 +93,20 @@ func appendFares(t testing.TB, table *Table, first, n int64) int64 {
 // ids are those of all rows, sorted.
 func ids(t testing.TB, s *Snapshot) []int64 {
 	t.Helper()
+	return must[[]int64](t)(tryIDs(s))
+}
+
+func tryIDs(s *Snapshot) ([]int64, error) {
 	out := []int64{}
 	for batch, err := range s.Scan(context.Background()) {
 		if err != nil {
-			t.Fatal(err)
+			return nil, err
 		}
 		column := batch.Column(batch.Schema().FieldIndices("id")[0]).(*array.Int64)
 		out = append(out, column.Int64Values()...)
 	}
 	slices.Sort(out)
-	return out
+	return out, nil
 }
 
 func sequence(first, n int64) []int64 {

@@ -29,6 +29,9 @@ func (t *Table) History(ctx context.Context, limit int) ([]api.HistoryEntry, err
 	entries := make([]api.HistoryEntry, len(commits))
 	for i, commit := range commits {
 		info := commit.info
+		if at := info.InCommitTimestamp; at != nil {
+			times[i] = time.UnixMilli(*at)
+		}
 		entries[i] = api.HistoryEntry{
 			Version:             commit.file.version,
 			Timestamp:           times[i].UTC(),
@@ -100,7 +103,7 @@ func (s *Snapshot) FileInfos() []api.FileInfo {
 		if err != nil {
 			key = a.Path
 		}
-		records, ok := a.NumRecords()
+		records, ok := a.liveRecords()
 		if !ok {
 			records = -1
 		}

@@ -44,16 +44,25 @@ type checkpoint struct {
 	parts   []logFile
 }
 
+// logCompaction is the commits version to end of its file in one.
+type logCompaction struct {
+	logFile
+	end int64
+}
+
 // logListing is what a listing of the log found, in order of versions.
 type logListing struct {
 	commits     []logFile
 	checkpoints []checkpoint
-	others      []logFile // checksums, log compactions, V2 checkpoints: only cleanup looks at them
+	compactions []logCompaction
+	others      []logFile // checksums, log compactions: cleanup looks at them
 }
 
 // A version takes 20 digits; parts of a checkpoint 10 (PROTOCOL.md, sections
-// Delta Log Entries, Checkpoint Naming Scheme, Log Compaction Files).
-var logName = regexp.MustCompile(`^_delta_log/(\d{20})\.(?:(json)|(?:checkpoint(?:\.(\d{10})\.(\d{10}))?\.parquet)|(crc|\d{20}\.compacted\.json|checkpoint\.[0-9a-f-]{36}\.(?:json|parquet)))$`)
+// Delta Log Entries, Checkpoint Naming Scheme, Log Compaction Files). The groups
+// are the version, a commit, the part and the number of parts of a checkpoint,
+// the end of a log compaction, a checksum.
+var logName = regexp.MustCompile(`^_delta_log/(\d{20})\.(?:(json)|checkpoint(?:\.(\d{10})\.(\d{10})|\.[0-9a-fA-F-]{36})?\.(?:parquet|json)|(\d{20})\.compacted\.json|(crc))$`)
 
 // listLog lists the log from a version on. The names sort by version, so a
 // store need not walk the older ones.
@@ -80,6 +89,11 @@ func listLog(ctx context.Context, bucket oss.Bucket, from int64) (logListing, er
 			listing.commits = append(listing.commits, file)
 		case name[5] != "":
 			listing.others = append(listing.others, file)
+			if end, err := strconv.ParseInt(name[5], 10, 64); err == nil && end > version {
+				listing.compactions = append(listing.compactions, logCompaction{file, end})
+			}
+		case name[6] != "":
+			listing.others = append(listing.others, file)
 		case name[4] == "":
 			listing.checkpoints = append(listing.checkpoints, checkpoint{version, []logFile{file}})
 		default:
@@ -104,6 +118,7 @@ type commitFile struct {
 	txns     []Txn
 	adds     []*Add
 	removes  []*Remove
+	sidecars []sidecar
 }
 
 // maxLogLine bounds the memory a broken log can take: an action with
@@ -141,12 +156,20 @@ func (c *commitFile) append(a action) error {
 		if a.Add.Path == "" {
 			return errors.New("add without a path")
 		}
+		if strings.Contains(a.Add.Path, "\x00") { // see logicalFile
+			return fmt.Errorf("add with the path %q", a.Add.Path)
+		}
 		c.adds = append(c.adds, a.Add)
 	case a.Remove != nil:
 		if a.Remove.Path == "" {
 			return errors.New("remove without a path")
 		}
 		c.removes = append(c.removes, a.Remove)
+	case a.Sidecar != nil:
+		if a.Sidecar.Path == "" {
+			return errors.New("sidecar without a path")
+		}
+		c.sidecars = append(c.sidecars, *a.Sidecar)
 	case a.Txn != nil:
 		c.txns = append(c.txns, *a.Txn)
 	case a.Metadata != nil:
@@ -197,12 +220,6 @@ func lastCheckpointHint(ctx context.Context, bucket oss.Bucket) int64 {
 		return 0
 	}
 	return hint.Version
-}
-
-// hasV2Checkpoint: such a table may have no commit left that says it needs
-// the feature.
-func (l logListing) hasV2Checkpoint() bool {
-	return slices.ContainsFunc(l.others, func(f logFile) bool { return strings.Contains(f.key, ".checkpoint.") })
 }
 
 func (f logFile) isLogCompaction() bool { return strings.HasSuffix(f.key, ".compacted.json") }

@@ -48,10 +48,14 @@ func TestBrokenLogs(t *testing.T) {
 		{"partitioned by no column", map[string]string{version(0): lines(protocolLine, strings.Replace(metadataLine, `Columns":[]`, `Columns":["p"]`, 1))}, ErrCorruptLog, `"p"`},
 		{"unknown column type", map[string]string{version(0): lines(protocolLine, strings.Replace(metadataLine, `long`, `variant`, 1))}, ErrUnsupported, "variant"},
 		{"unknown reader version", map[string]string{version(0): lines(`{"protocol":{"minReaderVersion":4,"minWriterVersion":8}}`, metadataLine)}, ErrUnsupported, "reader version 4"},
-		{"unknown reader feature", map[string]string{version(0): lines(`{"protocol":{"minReaderVersion":3,"minWriterVersion":7,"readerFeatures":["timestampNtz","deletionVectors"],"writerFeatures":["deletionVectors"]}}`, metadataLine)}, ErrUnsupported, `"deletionVectors"`},
-		{"column mapping", map[string]string{version(0): lines(`{"protocol":{"minReaderVersion":2,"minWriterVersion":5}}`, strings.Replace(metadataLine, `"configuration":{}`, `"configuration":{"delta.columnMapping.mode":"name"}`, 1))}, ErrUnsupported, "columnMapping"},
+		{"unknown reader feature", map[string]string{version(0): lines(`{"protocol":{"minReaderVersion":3,"minWriterVersion":7,"readerFeatures":["timestampNtz","variantType"],"writerFeatures":["variantType"]}}`, metadataLine)}, ErrUnsupported, `"variantType"`},
+		{"unknown mode of column mapping", map[string]string{version(0): lines(`{"protocol":{"minReaderVersion":2,"minWriterVersion":5}}`, strings.Replace(metadataLine, `"configuration":{}`, `"configuration":{"delta.columnMapping.mode":"x"}`, 1))}, ErrUnsupported, `"columnMapping" in mode "x"`},
+		{"column without mapping", map[string]string{version(0): lines(`{"protocol":{"minReaderVersion":2,"minWriterVersion":5}}`, strings.Replace(metadataLine, `"configuration":{}`, `"configuration":{"delta.columnMapping.mode":"name"}`, 1))}, ErrCorruptLog, `column "id" has no column mapping`},
+		{"type change we do not know", map[string]string{version(0): lines(protocolLine, strings.Replace(metadataLine, `\"metadata\":{}`, `\"metadata\":{\"delta.typeChanges\":[{\"fromType\":\"string\",\"toType\":\"long\"}]}`, 1))}, ErrUnsupported, `"typeWidening" from "string" to "long" in column "id"`},
+		{"a file twice", map[string]string{version(0): lines(protocolLine, metadataLine, addLine, strings.Replace(addLine, `}}`, `,"deletionVector":{"storageType":"i","pathOrInlineDv":"x","sizeInBytes":1,"cardinality":1}}}`, 1))}, ErrCorruptLog, "a.parquet twice"},
 		{"broken checkpoint, no JSON", map[string]string{"_delta_log/00000000000000000000.checkpoint.parquet": "PAR1 no parquet PAR1"}, ErrCorruptLog, "00000000000000000000.checkpoint.parquet"},
-		{"V2 checkpoint alone", map[string]string{"_delta_log/00000000000000000007.checkpoint.80a083e8-7026-4e79-81be-64bd76c43a11.json": "{}"}, ErrUnsupported, "v2Checkpoint"},
+		{"empty V2 checkpoint", map[string]string{"_delta_log/00000000000000000007.checkpoint.80a083e8-7026-4e79-81be-64bd76c43a11.json": "{}"}, ErrCorruptLog, "no protocol"},
+		{"V2 checkpoint without its sidecar", map[string]string{"_delta_log/00000000000000000007.checkpoint.80a083e8-7026-4e79-81be-64bd76c43a11.json": lines(protocolLine, metadataLine, `{"sidecar":{"path":"gone.parquet","sizeInBytes":1}}`)}, oss.ErrNotExist, "checkpoint 7"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -217,7 +221,7 @@ func TestExpiredLog(t *testing.T) {
 		{"checkpoint at the newest old commit", logListing{commits: commits(1, 2, 10, 20), checkpoints: checkpoints(2)}, []string{"0", "1"}},
 		{"checkpoint before it", logListing{commits: commits(1, 2, 3, 4, 20), checkpoints: checkpoints(1)}, []string{"0"}},
 		{"only a younger checkpoint", logListing{commits: commits(1, 2, 20, 21), checkpoints: checkpoints(3)}, nil},
-		{"the newest of several", logListing{commits: commits(1, 2, 3, 4, 20, 21), checkpoints: checkpoints(1, 3, 5)}, []string{"0", "1", "2", "1c"}},
+		{"the newest of several", logListing{commits: commits(1, 2, 3, 4, 20, 21), checkpoints: checkpoints(1, 3, 5)}, []string{"1c", "0", "1", "2"}},
 		{"others", logListing{commits: commits(1, 2, 3), checkpoints: checkpoints(2), others: []logFile{
 			{version: 1, key: "1.crc"}, {version: 2, key: "2.crc"}, {version: 2, key: "2.4.compacted.json"}}}, []string{"0", "1", "1.crc", "2.4.compacted.json"}},
 	}
@@ -267,7 +271,9 @@ func TestLogCleanup(t *testing.T) {
 
 func FuzzLogLines(f *testing.F) {
 	for _, seed := range []string{protocolLine, metadataLine, addLine, "{}", "", "null", `{"add":{"path":"x","partitionValues":{"p":null}}}`,
-		`{"txn":{"appId":"a","version":1}}`, `{"commitInfo":{"operationMetrics":{"a":1}}}`, addLine[:30], `{"remove":{"path":"a"}}`} {
+		`{"txn":{"appId":"a","version":1}}`, `{"commitInfo":{"operationMetrics":{"a":1}}}`, addLine[:30], `{"remove":{"path":"a"}}`,
+		`{"add":{"path":"a","size":1,"stats":"{\"numRecords\":9}","deletionVector":{"storageType":"u","pathOrInlineDv":"ab^-aqEH.-t@S}K{vb[*k^","offset":1,"sizeInBytes":40,"cardinality":6}}}`,
+		`{"sidecar":{"path":"016ae953-37a9-438e-8683-9a9a4a79a395.parquet","sizeInBytes":2304522}}`, `{"add":{"path":"a\u0000b"}}`} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, line string) {

@@ -2,12 +2,15 @@ package delta
 
 import (
 	"cmp"
+	"encoding/json"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
@@ -17,6 +20,23 @@ import (
 )
 
 func sortedKeys[K cmp.Ordered, V any](m map[K]V) []K { return slices.Sorted(maps.Keys(m)) }
+
+// PartitionValues are the values of a file's partition columns as the log
+// writes them; "" is null (PROTOCOL.md, section Partition Value Serialization).
+type PartitionValues map[string]string
+
+// MarshalJSON writes null for "": Spark takes "" in a string column for a
+// string without characters.
+func (v PartitionValues) MarshalJSON() ([]byte, error) {
+	values := make(map[string]*string, len(v))
+	for name, value := range v {
+		values[name] = nil
+		if value != "" {
+			values[name] = &value
+		}
+	}
+	return json.Marshal(values)
+}
 
 // partitionID tells partitions apart.
 func partitionID(values map[string]string) string {
@@ -48,19 +68,37 @@ func partitionValue(column arrow.Array, i int) (string, error) {
 	case *array.Date32:
 		return column.Value(i).ToTime().Format(time.DateOnly), nil
 	case *array.Float64:
-		return strconv.FormatFloat(column.Value(i), 'g', -1, 64), nil
+		return partitionFloat(column.Value(i), 64), nil
 	case *array.Float32:
-		return strconv.FormatFloat(float64(column.Value(i)), 'g', -1, 32), nil
+		return partitionFloat(float64(column.Value(i)), 32), nil
 	case *array.Boolean:
 		return strconv.FormatBool(column.Value(i)), nil
 	case *array.Binary:
-		return column.ValueString(i), nil
+		return partitionText(column.ValueString(i))
+	case *array.String:
+		return partitionText(column.Value(i))
 	case *array.Decimal128:
 		scale := column.DataType().(*arrow.Decimal128Type).Scale
 		return column.Value(i).ToString(scale), nil
 	default:
 		return column.ValueStr(i), nil
 	}
+}
+
+// partitionFloat names infinity as Java does.
+func partitionFloat(v float64, bits int) string {
+	if math.IsInf(v, 0) {
+		return strings.Replace(strconv.FormatFloat(v, 'g', -1, bits), "+", "", 1) + "inity"
+	}
+	return strconv.FormatFloat(v, 'g', -1, bits)
+}
+
+// partitionText refuses what the JSON of the log cannot hold.
+func partitionText(text string) (string, error) {
+	if !utf8.ValidString(text) {
+		return "", fmt.Errorf("%w: the value %q is no UTF-8 and cannot name a partition", ErrSchemaMismatch, text)
+	}
+	return text, nil
 }
 
 // partitionColumn is the column of a partition's value, n times.

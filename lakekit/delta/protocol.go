@@ -7,7 +7,9 @@ import (
 
 // The features that need something of a reader, and which we have. A vacuum
 // protocol check is a promise about vacuum alone.
-var readableFeatures = []string{"timestampNtz", "vacuumProtocolCheck"}
+var readableFeatures = []string{
+	"columnMapping", "deletionVectors", "timestampNtz", "typeWidening", "typeWidening-preview", "v2Checkpoint", "vacuumProtocolCheck",
+}
 
 // The features we can write under. Those a table may carry without using them
 // are checked for use by checkUnused.
@@ -23,14 +25,15 @@ func checkReadable(p Protocol, m Metadata) error {
 		return fmt.Errorf("%w: the table needs reader version %d", ErrUnsupported, p.MinReaderVersion)
 	case p.MinReaderVersion == 3:
 		for _, feature := range p.ReaderFeatures {
-			// Column mapping may be listed and off.
-			if !slices.Contains(readableFeatures, feature) && feature != "columnMapping" {
+			if !slices.Contains(readableFeatures, feature) {
 				return fmt.Errorf("%w: the table needs reader feature %q", ErrUnsupported, feature)
 			}
 		}
 	}
-	if mode := m.Configuration["delta.columnMapping.mode"]; p.MinReaderVersion >= 2 && mode != "" && mode != "none" {
-		return fmt.Errorf("%w: the table needs reader feature \"columnMapping\" (mode %s)", ErrUnsupported, mode)
+	switch mode := mappingOf(p, m); mode {
+	case MappingNone, MappingName, MappingID:
+	default:
+		return fmt.Errorf("%w: the table needs reader feature \"columnMapping\" in mode %q", ErrUnsupported, mode)
 	}
 	if m.Format.Provider != "" && m.Format.Provider != "parquet" {
 		return fmt.Errorf("%w: data files in format %q", ErrUnsupported, m.Format.Provider)
@@ -49,6 +52,9 @@ func checkWritable(p Protocol, m Metadata, schema Schema) error {
 				return fmt.Errorf("%w: the table needs writer feature %q", ErrUnsupported, feature)
 			}
 		}
+	}
+	if mode := mappingOf(p, m); mode != MappingNone {
+		return fmt.Errorf("%w: the table needs writer feature \"columnMapping\" (mode %s)", ErrUnsupported, mode)
 	}
 	return checkUnused(m, schema)
 }

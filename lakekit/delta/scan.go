@@ -13,10 +13,12 @@ import (
 
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
+	"github.com/apache/arrow-go/v18/arrow/compute"
 	"github.com/apache/arrow-go/v18/arrow/memory"
 	"github.com/apache/arrow-go/v18/parquet"
 	"github.com/apache/arrow-go/v18/parquet/file"
 	"github.com/apache/arrow-go/v18/parquet/pqarrow"
+	"github.com/apache/arrow-go/v18/parquet/schema"
 
 	"taxilake/lakekit/oss"
 )
@@ -70,6 +72,10 @@ func (s *Snapshot) scanFile(ctx context.Context, schema *arrow.Schema, add *Add,
 		return err
 	}
 	defer object.Close()
+	deleted, err := s.DeletedRows(ctx, *add)
+	if err != nil {
+		return err
+	}
 	var plan *filePlan
 	var source *file.Reader
 	var batches pqarrow.RecordReader
@@ -94,30 +100,55 @@ func (s *Snapshot) scanFile(ctx context.Context, schema *arrow.Schema, add *Add,
 		return err
 	}
 	if len(plan.leaves) == 0 {
-		return plan.yieldNulls(ctx, source.NumRows(), yield)
+		return plan.yieldNulls(ctx, source.NumRows()-int64(len(deleted)), yield)
 	}
 	defer batches.Release()
 	for left := source.NumRows(); left > 0; {
+		first := source.NumRows() - left
 		var rows arrow.RecordBatch
 		err := decode(func() (err error) {
 			if !batches.Next() {
 				// The reader takes any end of input for the end of the rows.
 				return cmp.Or(batches.Err(), fmt.Errorf("the file ends %d rows early", left))
 			}
-			rows, err = plan.conform(ctx, batches.RecordBatch())
+			left -= batches.RecordBatch().NumRows()
+			if rows, err = plan.conform(ctx, batches.RecordBatch()); err == nil {
+				rows, deleted, err = withoutRows(ctx, rows, first, deleted)
+			}
 			return err
 		})
 		if err != nil {
 			return err
 		}
-		left -= rows.NumRows()
-		more := yield(rows)
+		more := rows.NumRows() == 0 || yield(rows)
 		rows.Release()
 		if !more {
 			return nil
 		}
 	}
 	return nil
+}
+
+// withoutRows takes the deleted rows out of a batch, and their indexes from the
+// list; first is the index of the batch's first row in its file.
+func withoutRows(ctx context.Context, rows arrow.RecordBatch, first int64, deleted []int64) (arrow.RecordBatch, []int64, error) {
+	here, _ := slices.BinarySearch(deleted, first+rows.NumRows())
+	if here == 0 {
+		return rows, deleted, nil
+	}
+	defer rows.Release()
+	mask := array.NewBooleanBuilder(memory.DefaultAllocator)
+	mask.Reserve(int(rows.NumRows()))
+	next := 0
+	for i := range rows.NumRows() {
+		gone := next < here && deleted[next] == first+i
+		if gone {
+			next++
+		}
+		mask.UnsafeAppend(!gone)
+	}
+	kept, err := compute.FilterRecordBatch(ctx, rows, mask.NewBooleanArray(), compute.DefaultFilterOptions())
+	return kept, deleted[here:], err
 }
 
 // checkRows compares the counts there are of a file's rows.
@@ -151,27 +182,43 @@ func decode(step func() error) (err error) {
 type filePlan struct {
 	schema     *arrow.Schema
 	fields     []Field
+	mapping    ColumnMapping
 	partitions map[string]string // by column; the others are in the file or null
 	leaves     []int             // Parquet columns to read
 }
 
-func (s *Snapshot) planFile(schema *arrow.Schema, add *Add, source *file.Reader) (*filePlan, error) {
-	plan := &filePlan{schema: schema, fields: s.schema.Fields, partitions: map[string]string{}}
+func (s *Snapshot) planFile(columns *arrow.Schema, add *Add, source *file.Reader) (*filePlan, error) {
+	mapping := s.ColumnMapping()
+	plan := &filePlan{schema: columns, fields: s.schema.Fields, mapping: mapping, partitions: map[string]string{}}
 	for _, column := range s.metadata.PartitionColumns {
-		value, ok := add.PartitionValues[column]
+		f, _ := s.schema.Field(column)
+		value, ok := add.PartitionValues[mapping.PhysicalName(f)]
 		if !ok {
 			return nil, fmt.Errorf("%w: no value for partition column %q", ErrCorruptLog, column)
 		}
 		plan.partitions[strings.ToLower(column)] = value
 	}
-	columns := source.MetaData().Schema
-	for i := range columns.NumColumns() {
-		name := columns.Column(i).ColumnPath()[0]
-		if _, ok := s.schema.Field(name); ok && !s.isPartitionColumn(name) {
+	inFile := source.MetaData().Schema
+	if mapping == MappingID && !hasFieldIDs(inFile) {
+		return nil, fmt.Errorf("%w: column mapping by id of a file without field ids", ErrUnsupported)
+	}
+	dataColumns := s.dataSchema().Fields
+	for i := range inFile.NumColumns() {
+		top := inFile.ColumnRoot(i)
+		if slices.ContainsFunc(dataColumns, func(f Field) bool { return mapping.Finds(f, top.Name(), top.FieldID()) }) {
 			plan.leaves = append(plan.leaves, i)
 		}
 	}
 	return plan, nil
+}
+
+func hasFieldIDs(columns *schema.Schema) bool {
+	for i := range columns.NumColumns() {
+		if columns.ColumnRoot(i).FieldID() >= 0 {
+			return true
+		}
+	}
+	return false
 }
 
 func (p *filePlan) conform(ctx context.Context, given arrow.RecordBatch) (arrow.RecordBatch, error) {
@@ -186,14 +233,18 @@ func (p *filePlan) conform(ctx context.Context, given arrow.RecordBatch) (arrow.
 	}()
 	for i, f := range p.fields {
 		want := p.schema.Field(i).Type
-		index := slices.IndexFunc(given.Schema().Fields(), func(g arrow.Field) bool { return strings.EqualFold(g.Name, f.Name) })
+		index := slices.IndexFunc(given.Schema().Fields(), func(g arrow.Field) bool { return p.mapping.Finds(f, g.Name, arrowFieldID(g)) })
 		value, partition := p.partitions[strings.ToLower(f.Name)]
 		var err error
 		switch {
 		case partition:
 			columns[i], err = partitionColumn(value, f.Type, n)
 		case index >= 0:
-			columns[i], err = conform(ctx, given.Column(index), want, safeCasts)
+			column := given.Column(index)
+			if p.mapping != MappingNone {
+				column = array.MakeFromData(p.mapping.logical(column.Data(), f.Type))
+			}
+			columns[i], err = conform(ctx, column, want, safeCasts)
 		default:
 			columns[i] = array.MakeArrayOfNull(memory.DefaultAllocator, want, n)
 		}

@@ -29,8 +29,8 @@ type Snapshot struct {
 	schema     Schema
 	properties properties
 
-	adds       []*Add    // sorted by path
-	tombstones []*Remove // sorted by path
+	adds       []*Add    // sorted by path; one of each
+	tombstones []*Remove // sorted by logical file
 	txns       map[string]Txn
 
 	totals func() totals
@@ -91,7 +91,7 @@ func sumFiles(adds []*Add) totals {
 	var sum totals
 	for _, a := range adds {
 		sum.size += a.Size
-		if records, ok := a.NumRecords(); ok && sum.records >= 0 {
+		if records, ok := a.liveRecords(); ok && sum.records >= 0 {
 			sum.records += records
 		} else {
 			sum.records = -1
@@ -116,9 +116,22 @@ type replay struct {
 	protocol *Protocol
 	metadata *Metadata
 	txns     map[string]Txn
-	adds     map[string]*Add
-	removes  map[string]*Remove
+	adds     map[string]*Add    // by logicalFile
+	removes  map[string]*Remove // by logicalFile
 }
+
+// logicalFile is the primary key of adds and removes (PROTOCOL.md, section
+// Action Reconciliation): a data file with the rows that are deleted from it.
+// The separator sorts before all characters of an encoded path.
+func logicalFile(path string, v *DeletionVector) string {
+	if v == nil {
+		return path
+	}
+	return path + "\x00" + v.uniqueID()
+}
+
+func (a *Add) logicalFile() string    { return logicalFile(a.Path, a.DeletionVector) }
+func (r *Remove) logicalFile() string { return logicalFile(r.Path, r.DeletionVector) }
 
 func newReplay(base *Snapshot) *replay {
 	return &replay{base: base, txns: map[string]Txn{}, adds: map[string]*Add{}, removes: map[string]*Remove{}}
@@ -135,12 +148,14 @@ func (r *replay) apply(c *commitFile) {
 		r.txns[txn.AppID] = txn
 	}
 	for _, remove := range c.removes {
-		delete(r.adds, remove.Path)
-		r.removes[remove.Path] = remove
+		file := remove.logicalFile()
+		delete(r.adds, file)
+		r.removes[file] = remove
 	}
 	for _, add := range c.adds {
-		delete(r.removes, add.Path)
-		r.adds[add.Path] = add
+		file := add.logicalFile()
+		delete(r.removes, file)
+		r.adds[file] = add
 	}
 }
 
@@ -171,18 +186,23 @@ func (r *replay) snapshot(t *Table, version int64, commit logFile) (*Snapshot, e
 		}
 		maps.Copy(s.txns, r.txns)
 	}
-	s.adds = mergeByPath(baseAdds, r.adds, func(a *Add) string { return a.Path }, r.touched)
-	tombstones := mergeByPath(baseTombstones, r.removes, func(r *Remove) string { return r.Path }, r.touched)
+	s.adds = mergeByPath(baseAdds, r.adds, (*Add).logicalFile, r.touched)
+	for i := range s.adds {
+		if i > 0 && s.adds[i].Path == s.adds[i-1].Path {
+			return nil, fmt.Errorf("%w: version %d of %s has %s twice, with different deletion vectors", ErrCorruptLog, version, t.URI(), s.adds[i].Path)
+		}
+	}
+	tombstones := mergeByPath(baseTombstones, r.removes, (*Remove).logicalFile, r.touched)
 	s.tombstones = slices.Collect(unexpired(tombstones, t.now().Add(-s.properties.deletedFileRetention)))
 	s.totals = sync.OnceValue(func() totals { return sumFiles(s.adds) })
 	return s, nil
 }
 
-func (r *replay) touched(path string) bool {
-	if _, ok := r.adds[path]; ok {
+func (r *replay) touched(file string) bool {
+	if _, ok := r.adds[file]; ok {
 		return true
 	}
-	_, ok := r.removes[path]
+	_, ok := r.removes[file]
 	return ok
 }
 
@@ -208,6 +228,12 @@ func (s *Snapshot) checkState(r *replay) error {
 			return fmt.Errorf("read %s: %w", where, err)
 		}
 		return fmt.Errorf("%w: schema of %s: %w", ErrCorruptLog, where, err)
+	}
+	if err := s.ColumnMapping().check(s.schema.Fields); err != nil {
+		return fmt.Errorf("%w: schema of %s: %w", ErrCorruptLog, where, err)
+	}
+	if err := checkTypeChanges(s.schema); err != nil {
+		return fmt.Errorf("read %s: %w", where, err)
 	}
 	for _, column := range s.metadata.PartitionColumns {
 		if _, ok := s.schema.Field(column); !ok {
@@ -289,9 +315,6 @@ func (t *Table) loadOnce(ctx context.Context, version int64) (*Snapshot, error) 
 // the commits after it, or from version 0 on.
 func (t *Table) replayFrom(ctx context.Context, listing logListing, version int64) (*Snapshot, error) {
 	if len(listing.commits) == 0 && len(listing.checkpoints) == 0 {
-		if listing.hasV2Checkpoint() {
-			return nil, fmt.Errorf("%w: %s needs reader feature \"v2Checkpoint\"", ErrUnsupported, t.URI())
-		}
 		return nil, fmt.Errorf("%w: %s has no _delta_log; create the table first", ErrNotTable, t.URI())
 	}
 	last := newestOf(listing)
@@ -306,18 +329,15 @@ func (t *Table) replayFrom(ctx context.Context, listing logListing, version int6
 		if from.version > version {
 			continue
 		}
-		snapshot, err := t.replayCheckpoint(ctx, from, listing.commits, version)
+		snapshot, err := t.replayCheckpoint(ctx, from, listing, version)
 		if err == nil || ctx.Err() != nil || errors.Is(err, ErrUnsupported) {
 			return snapshot, err
 		}
 		failures = append(failures, err)
 	}
-	snapshot, err := t.replayCommits(ctx, newReplay(nil), -1, listing.commits, version)
-	switch {
-	case err == nil:
+	snapshot, err := t.replayCommits(ctx, newReplay(nil), -1, listing, version)
+	if err == nil {
 		return snapshot, nil
-	case listing.hasV2Checkpoint():
-		return nil, fmt.Errorf("%w: %s needs reader feature \"v2Checkpoint\"", ErrUnsupported, t.URI())
 	}
 	return nil, cmp.Or(errors.Join(failures...), err)
 }
@@ -333,34 +353,36 @@ func newestOf(listing logListing) int64 {
 	return newest
 }
 
-func (t *Table) replayCheckpoint(ctx context.Context, from checkpoint, commits []logFile, version int64) (*Snapshot, error) {
+func (t *Table) replayCheckpoint(ctx context.Context, from checkpoint, listing logListing, version int64) (*Snapshot, error) {
 	r := newReplay(nil)
-	for _, part := range from.parts {
-		state, err := readCheckpointPart(ctx, t.bucket, part)
-		if err != nil {
-			return nil, err
-		}
-		r.apply(state)
+	if err := readCheckpoint(ctx, t.bucket, from, r.apply); err != nil {
+		return nil, err
 	}
 	if version > from.version {
-		return t.replayCommits(ctx, r, from.version, commits, version)
+		return t.replayCommits(ctx, r, from.version, listing, version)
 	}
 	last := logFile{version: version, modified: from.parts[0].modified}
-	for _, commit := range commits {
-		if commit.version == version {
-			last = commit
-		}
+	if i, kept := slices.BinarySearchFunc(listing.commits, version, compareVersion); kept {
+		last = listing.commits[i]
 	}
-	return r.snapshot(t, version, last)
+	snapshot, err := r.snapshot(t, version, last)
+	if err == nil && last.key != "" && snapshot.hasInCommitTimestamps() {
+		snapshot.timestamp, err = t.inCommitTimestamp(ctx, last)
+	}
+	return snapshot, err
 }
 
 // replayCommits applies the versions after base up to version.
-func (t *Table) replayCommits(ctx context.Context, r *replay, base int64, commits []logFile, version int64) (*Snapshot, error) {
-	needed, err := t.contiguous(commits, base+1, version)
+func (t *Table) replayCommits(ctx context.Context, r *replay, base int64, listing logListing, version int64) (*Snapshot, error) {
+	needed, err := t.contiguous(listing.commits, base+1, version)
 	if err != nil {
 		return nil, err
 	}
-	read, err := readCommits(ctx, t.bucket, needed)
+	fewer := withCompactions(needed, listing.compactions)
+	read, err := readCommits(ctx, t.bucket, fewer)
+	if err != nil && len(fewer) < len(needed) && ctx.Err() == nil {
+		read, err = readCommits(ctx, t.bucket, needed) // log compactions are a matter of speed
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -377,13 +399,44 @@ func (t *Table) replayCommits(ctx context.Context, r *replay, base int64, commit
 	}
 	times := commitTimes(needed, before)
 	snapshot.timestamp = times[len(times)-1]
+	if at := read[len(read)-1].info.InCommitTimestamp; at != nil && snapshot.hasInCommitTimestamps() {
+		snapshot.timestamp = time.UnixMilli(*at)
+	}
 	return snapshot, nil
 }
+
+// withCompactions replaces commits by the log compactions that hold all of
+// them. The last commit stays: it alone has its commitInfo.
+func withCompactions(commits []logFile, compactions []logCompaction) []logFile {
+	if len(compactions) == 0 {
+		return commits
+	}
+	longest := map[int64]logCompaction{} // by first version
+	last := commits[len(commits)-1].version
+	for _, c := range compactions {
+		if c.end < last && c.end > longest[c.version].end {
+			longest[c.version] = c
+		}
+	}
+	var out []logFile
+	for i := 0; i < len(commits); {
+		if c, ok := longest[commits[i].version]; ok {
+			out = append(out, c.logFile)
+			i += int(c.end-c.version) + 1
+			continue
+		}
+		out = append(out, commits[i])
+		i++
+	}
+	return out
+}
+
+func compareVersion(f logFile, version int64) int { return cmp.Compare(f.version, version) }
 
 // contiguous picks the commits first to last, and names the one that is
 // missing.
 func (t *Table) contiguous(commits []logFile, first, last int64) ([]logFile, error) {
-	from, _ := slices.BinarySearchFunc(commits, first, func(f logFile, v int64) int { return cmp.Compare(f.version, v) })
+	from, _ := slices.BinarySearchFunc(commits, first, compareVersion)
 	picked := commits[from:]
 	for i := range last - first + 1 {
 		version := first + i
@@ -424,11 +477,11 @@ func (t *Table) update(ctx context.Context, base *Snapshot) (*Snapshot, error) {
 	if len(listing.commits) == 0 || !sameFile(listing.commits[0], base.commit) {
 		return nil, nil
 	}
-	newer := listing.commits[1:]
-	if len(newer) == 0 {
+	newest := listing.commits[len(listing.commits)-1].version
+	if newest == base.version {
 		return base, nil
 	}
-	snapshot, err := t.replayCommits(ctx, newReplay(base), base.version, newer, newer[len(newer)-1].version)
+	snapshot, err := t.replayCommits(ctx, newReplay(base), base.version, listing, newest)
 	if errors.Is(err, oss.ErrNotExist) {
 		return nil, nil
 	}

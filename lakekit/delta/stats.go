@@ -17,8 +17,8 @@ import (
 
 // Stats are the statistics of a data file (PROTOCOL.md, section Per-file
 // Statistics), their values nested as the columns are. Bounds of strings may
-// be prefixes, and timestamps are cut to milliseconds: who prunes by
-// MaxValues adds one to those.
+// be prefixes, and timestamps are of milliseconds: ours are rounded up in
+// MaxValues, those of other writers are cut, so that who prunes adds one.
 type Stats struct {
 	NumRecords int64          `json:"numRecords"`
 	MinValues  map[string]any `json:"minValues,omitempty"`
@@ -38,7 +38,8 @@ func (a Add) ParseStats() (Stats, bool) {
 	return stats, in.Decode(&stats) == nil
 }
 
-// NumRecords is taken from the statistics; false when there are none.
+// NumRecords is how many rows the file has, deleted ones included, taken from
+// the statistics; false when there are none.
 func (a Add) NumRecords() (int64, bool) {
 	var stats struct {
 		NumRecords *int64 `json:"numRecords"`
@@ -47,6 +48,15 @@ func (a Add) NumRecords() (int64, bool) {
 		return 0, false
 	}
 	return *stats.NumRecords, true
+}
+
+// liveRecords is NumRecords without the rows that are deleted.
+func (a Add) liveRecords() (int64, bool) {
+	records, ok := a.NumRecords()
+	if ok && a.DeletionVector != nil {
+		records -= a.DeletionVector.Cardinality
+	}
+	return records, ok
 }
 
 // statsPrefixLength is how many characters of a string the bounds keep, as in
@@ -122,13 +132,11 @@ func newBounds(t DataType) bounds {
 		case Date:
 			return &intBounds{format: formatDays}
 		case Timestamp:
-			return &intBounds{format: formatMicros("2006-01-02T15:04:05.000Z")}
+			return newTimeBounds("2006-01-02T15:04:05.000Z")
 		case TimestampNTZ:
-			return &intBounds{format: formatMicros("2006-01-02T15:04:05.000")}
-		case Float:
-			return &floatBounds{bits: 32}
-		case Double:
-			return &floatBounds{bits: 64}
+			return newTimeBounds("2006-01-02T15:04:05.000")
+		case Float, Double:
+			return &floatBounds{}
 		case String:
 			return &stringBounds{}
 		}
@@ -233,6 +241,12 @@ type intBounds struct {
 	lo, hi int64
 	seen   bool
 	format func(int64) (any, bool)
+	unit   int64 // bounds are multiples of it, outwards; 0: every value is one
+}
+
+// newTimeBounds: microseconds as milliseconds.
+func newTimeBounds(layout string) *intBounds {
+	return &intBounds{format: formatMicros(layout), unit: 1000}
 }
 
 func (b *intBounds) observe(column arrow.Array, valid func(int) bool) {
@@ -262,7 +276,16 @@ func extendInts[T ~int8 | ~int16 | ~int32 | ~int64](b *intBounds, values []T, va
 }
 
 func (b *intBounds) min() (any, bool) { return b.formatted(b.lo) }
-func (b *intBounds) max() (any, bool) { return b.formatted(b.hi) }
+
+func (b *intBounds) max() (any, bool) {
+	if b.unit == 0 || b.hi%b.unit == 0 {
+		return b.formatted(b.hi)
+	}
+	if b.hi > math.MaxInt64-b.unit {
+		return nil, false
+	}
+	return b.formatted(b.hi + b.unit)
+}
 
 func (b *intBounds) formatted(v int64) (any, bool) {
 	if !b.seen {
@@ -292,11 +315,11 @@ func formatMicros(layout string) func(int64) (any, bool) {
 func fourDigits(at time.Time) bool { return 0 < at.Year() && at.Year() < 10000 }
 
 // floatBounds orders NaN above all numbers, as Spark and DuckDB do: where
-// there is one, no number is the upper bound.
+// there is one, no number is the upper bound. -0.0 is below 0.0, which is right
+// for engines that tell them apart and for those that do not.
 type floatBounds struct {
 	lo, hi    float64
 	seen, nan bool
-	bits      int
 }
 
 func (b *floatBounds) observe(column arrow.Array, valid func(int) bool) {
@@ -322,10 +345,10 @@ func extendFloats[T float32 | float64](b *floatBounds, values []T, valid func(in
 			b.lo, b.hi, b.seen = f, f, true
 			continue
 		}
-		if f < b.lo {
+		if f < b.lo || f == 0 && b.lo == 0 && math.Signbit(f) {
 			b.lo = f
 		}
-		if f > b.hi {
+		if f > b.hi || f == 0 && b.hi == 0 && !math.Signbit(f) {
 			b.hi = f
 		}
 	}
@@ -338,7 +361,11 @@ func (b *floatBounds) formatted(v float64, known bool) (any, bool) {
 	if !known || math.IsInf(v, 0) {
 		return nil, false
 	}
-	return json.Number(strconv.FormatFloat(v, 'g', -1, b.bits)), true
+	if v == 0 && math.Signbit(v) {
+		return json.Number("-0.0"), true // "-0" would be read as the integer
+	}
+	// All digits of the double also for a float: engines read either from it.
+	return json.Number(strconv.FormatFloat(v, 'g', -1, 64)), true
 }
 
 type decimalBounds struct {

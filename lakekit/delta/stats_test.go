@@ -51,9 +51,11 @@ func TestStats(t *testing.T) {
 		{"all null", one(Double), nil, []string{`[{"c":null},{"c":null}]`}, `{"numRecords":2,"nullCount":{"c":2}}`},
 		{"largest long", one(Long), nil, []string{`[{"c":9223372036854775807}]`}, `{"numRecords":1,"minValues":{"c":9223372036854775807},"maxValues":{"c":9223372036854775807},"nullCount":{"c":0}}`},
 		{"doubles", one(Double), nil, []string{`[{"c":1e-7},{"c":-73.844311}]`}, `{"numRecords":2,"minValues":{"c":-73.844311},"maxValues":{"c":1e-07},"nullCount":{"c":0}}`},
-		{"floats as floats", one(Float), nil, []string{`[{"c":0.1}]`}, `{"numRecords":1,"minValues":{"c":0.1},"maxValues":{"c":0.1},"nullCount":{"c":0}}`},
-		{"timestamps are cut down", one(Timestamp), nil, []string{`[{"c":"2009-06-15T17:26:21.000999Z"},{"c":"1969-12-31T23:59:59.999999Z"}]`}, `{"numRecords":2,"minValues":{"c":"1969-12-31T23:59:59.999Z"},"maxValues":{"c":"2009-06-15T17:26:21.000Z"},"nullCount":{"c":0}}`},
-		{"timestamps without zone", one(TimestampNTZ), nil, []string{`[{"c":"2009-06-15T17:26:21.000999"}]`}, `{"numRecords":1,"minValues":{"c":"2009-06-15T17:26:21.000"},"maxValues":{"c":"2009-06-15T17:26:21.000"},"nullCount":{"c":0}}`},
+		{"timestamps of whole milliseconds", one(Timestamp), nil, []string{`[{"c":"1969-12-31T23:59:59.998Z"}]`}, `{"numRecords":1,"minValues":{"c":"1969-12-31T23:59:59.998Z"},"maxValues":{"c":"1969-12-31T23:59:59.998Z"},"nullCount":{"c":0}}`},
+		{"last millisecond of four digits", one(Timestamp), nil, []string{`[{"c":"9999-12-31T23:59:59.999999Z"}]`}, `{"numRecords":1,"minValues":{"c":"9999-12-31T23:59:59.999Z"},"nullCount":{"c":0}}`},
+		{"floats with all digits of a double", one(Float), nil, []string{`[{"c":0.1}]`}, `{"numRecords":1,"minValues":{"c":0.10000000149011612},"maxValues":{"c":0.10000000149011612},"nullCount":{"c":0}}`},
+		{"timestamps are rounded outwards", one(Timestamp), nil, []string{`[{"c":"2009-06-15T17:26:21.000999Z"},{"c":"1969-12-31T23:59:59.999999Z"}]`}, `{"numRecords":2,"minValues":{"c":"1969-12-31T23:59:59.999Z"},"maxValues":{"c":"2009-06-15T17:26:21.001Z"},"nullCount":{"c":0}}`},
+		{"timestamps without zone", one(TimestampNTZ), nil, []string{`[{"c":"2009-06-15T17:26:21.000999"}]`}, `{"numRecords":1,"minValues":{"c":"2009-06-15T17:26:21.000"},"maxValues":{"c":"2009-06-15T17:26:21.001"},"nullCount":{"c":0}}`},
 		{"dates before 1970", one(Date), nil, []string{`[{"c":"1969-12-31"},{"c":"2024-02-29"}]`}, `{"numRecords":2,"minValues":{"c":"1969-12-31"},"maxValues":{"c":"2024-02-29"},"nullCount":{"c":0}}`},
 		{"decimals", one(Decimal{10, 2}), nil, []string{`[{"c":"-0.01"},{"c":"12.30"}]`}, `{"numRecords":2,"minValues":{"c":-0.01},"maxValues":{"c":12.30},"nullCount":{"c":0}}`},
 		{"booleans have no bounds", one(Boolean), nil, []string{`[{"c":true},{"c":null}]`}, `{"numRecords":2,"nullCount":{"c":1}}`},
@@ -94,12 +96,13 @@ func TestStatsOfNaNAndInfinity(t *testing.T) {
 		{"only NaN", []float64{nan}, "", ""},
 		{"infinity", []float64{1, inf}, "1", ""},
 		{"minus infinity", []float64{-inf, 1}, "", "1"},
+		{"zeros of both signs", []float64{0, math.Copysign(0, -1), 0}, "-0.0", "0"},
 		{"only infinity", []float64{inf}, "", ""},
 	}
 	for _, test := range tests {
 		b := array.NewFloat64Builder(memory.DefaultAllocator)
 		b.AppendValues(test.values, nil)
-		bounds := &floatBounds{bits: 64}
+		bounds := &floatBounds{}
 		bounds.observe(b.NewArray(), nil)
 		low, _ := bounds.min()
 		high, _ := bounds.max()
@@ -132,7 +135,7 @@ func FuzzStats(f *testing.F) {
 		if high, ok := bounds.max(); ok && (high.(string) < a || high.(string) < b || !utf8.ValidString(high.(string))) {
 			t.Fatalf("max %q of %q and %q", high, a, b)
 		}
-		floats := &floatBounds{bits: 64}
+		floats := &floatBounds{}
 		extendFloats(floats, []float64{number, 0}, nil)
 		for _, bound := range []func() (any, bool){floats.min, floats.max} {
 			if v, ok := bound(); ok {

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -124,24 +123,19 @@ func (t *Table) SnapshotAt(ctx context.Context, version int64) (*Snapshot, error
 // committed at or before it. ErrNoVersion when that was before the oldest
 // version still kept.
 func (t *Table) SnapshotAsOf(ctx context.Context, at time.Time) (*Snapshot, error) {
+	newest, err := t.Snapshot(ctx)
+	if err != nil {
+		return nil, err
+	}
 	listing, err := listLog(ctx, t.bucket, 0)
 	if err != nil {
 		return nil, err
 	}
-	if len(listing.commits) == 0 {
-		return nil, fmt.Errorf("%w: %s has no commits", ErrNotTable, t.URI())
+	version, err := t.versionAsOf(ctx, newest, listing.commits, at)
+	if err != nil {
+		return nil, err
 	}
-	times := commitTimes(listing.commits, time.Time{})
-	after, _ := slices.BinarySearchFunc(times, at, func(commit, at time.Time) int {
-		if commit.After(at) {
-			return 1
-		}
-		return -1
-	})
-	if after == 0 {
-		return nil, fmt.Errorf("%w: the oldest version of %s is of %s", ErrNoVersion, t.URI(), times[0].UTC().Format(time.RFC3339Nano))
-	}
-	return t.replayFrom(ctx, listing, listing.commits[after-1].version)
+	return t.replayFrom(ctx, listing, version)
 }
 
 // Definition is what a new table is made of.
@@ -153,19 +147,20 @@ type Definition struct {
 	Properties  map[string]string // those named delta.* are checked
 }
 
-// Create makes a new table as version 0, ErrTableExists when one is there. The
+// Create makes a new table as version 0: ErrTableExists when one is there,
+// ErrInvalid when no table can be as defined. The
 // protocol is 1/2, unless a column's type needs a table feature.
 func Create(ctx context.Context, bucket oss.Bucket, def Definition) (*Table, error) {
 	t := newTable(bucket)
 	metadata, err := def.metadata(t.now())
 	if err != nil {
-		return nil, fmt.Errorf("create table %s: %w", t.URI(), err)
+		return nil, fmt.Errorf("create table %s: %w: %w", t.URI(), ErrInvalid, err)
 	}
 	listing, err := listLog(ctx, bucket, 0)
 	if err != nil {
 		return nil, fmt.Errorf("create table: %w", err)
 	}
-	if newestOf(listing) >= 0 || listing.hasV2Checkpoint() {
+	if newestOf(listing) >= 0 {
 		return nil, fmt.Errorf("create table %s: %w", t.URI(), ErrTableExists)
 	}
 	protocol := protocolFor(def.Schema)

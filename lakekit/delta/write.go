@@ -13,7 +13,6 @@ import (
 
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
-	"github.com/apache/arrow-go/v18/arrow/compute"
 	"github.com/apache/arrow-go/v18/arrow/memory"
 	"github.com/apache/arrow-go/v18/parquet"
 	"github.com/apache/arrow-go/v18/parquet/compress"
@@ -28,6 +27,9 @@ const (
 	writeChunkRows = 1 << 16
 	// zstdLevel 1 compresses nearly as well as 3 on these pages, at twice the speed.
 	zstdLevel = 1
+	// maxOpenFiles bounds the temporary files and encoders of a write to many
+	// partitions; beyond it, files are closed before they are large.
+	maxOpenFiles = 256
 	// maxPartitionFolder bytes; a longer value stays out of the path, which
 	// readers do not interpret.
 	maxPartitionFolder = 200
@@ -40,23 +42,27 @@ const (
 //
 // The columns of a batch are matched with the table's by name. A nullable
 // column may be missing; a column too many, one of another type, or a null
-// where the schema forbids it is an error that names it.
+// where the schema forbids it is ErrSchemaMismatch, which names it.
 func (t *Table) WriteFiles(ctx context.Context, batches ...arrow.RecordBatch) ([]Add, error) {
 	snapshot, err := t.known(ctx, 0)
 	if err != nil {
 		return nil, err
 	}
-	adds, err := snapshot.writeFiles(ctx, snapshot.properties.targetFileSize, func(yield func(arrow.RecordBatch, error) bool) {
+	adds, err := snapshot.writeFiles(ctx, snapshot.properties.targetFileSize, all(batches))
+	if err != nil {
+		return nil, fmt.Errorf("write to %s: %w", t.URI(), err)
+	}
+	return adds, nil
+}
+
+func all(batches []arrow.RecordBatch) iter.Seq2[arrow.RecordBatch, error] {
+	return func(yield func(arrow.RecordBatch, error) bool) {
 		for _, batch := range batches {
 			if !yield(batch, nil) {
 				return
 			}
 		}
-	})
-	if err != nil {
-		return nil, fmt.Errorf("write to %s: %w", t.URI(), err)
 	}
-	return adds, nil
 }
 
 // writeFiles uploads all rows or, after an error, leaves no file behind.
@@ -146,9 +152,16 @@ func (w *tableWriter) write(batch arrow.RecordBatch) error {
 
 // columns are those of the batch in the table's order and types.
 func (w *tableWriter) columns(batch arrow.RecordBatch) ([]arrow.Array, error) {
+	seen := map[string]bool{}
 	for _, f := range batch.Schema().Fields() {
 		if !slices.ContainsFunc(w.schema.Fields(), func(own arrow.Field) bool { return strings.EqualFold(own.Name, f.Name) }) {
-			return nil, fmt.Errorf("the table has no column %q (it has %s)", f.Name, strings.Join(fieldNames(w.schema), ", "))
+			return nil, fmt.Errorf("%w: the table has no column %q of type %s (it has %s); mergeSchema would add it",
+				ErrSchemaMismatch, f.Name, typeName(f.Type), strings.Join(fieldNames(w.schema), ", "))
+		}
+		if name := strings.ToLower(f.Name); seen[name] {
+			return nil, fmt.Errorf("%w: column %q is in the rows twice (names do not differ by case)", ErrSchemaMismatch, f.Name)
+		} else {
+			seen[name] = true
 		}
 	}
 	columns := make([]arrow.Array, w.schema.NumFields())
@@ -156,17 +169,18 @@ func (w *tableWriter) columns(batch arrow.RecordBatch) ([]arrow.Array, error) {
 		index := slices.IndexFunc(batch.Schema().Fields(), func(given arrow.Field) bool { return strings.EqualFold(given.Name, f.Name) })
 		if index < 0 {
 			if !f.Nullable {
-				return nil, fmt.Errorf("column %q is missing and cannot be null", f.Name)
+				return nil, fmt.Errorf("%w: column %q is missing and cannot be null", ErrSchemaMismatch, f.Name)
 			}
 			columns[i] = array.MakeArrayOfNull(memory.DefaultAllocator, f.Type, int(batch.NumRows()))
 			continue
 		}
 		column, err := conform(w.ctx, batch.Column(index), f.Type, exactTypes)
 		if err != nil {
-			return nil, fmt.Errorf("column %q: %w", f.Name, err)
+			return nil, fmt.Errorf("%w: column %q is %s in the table and %s in the rows",
+				ErrSchemaMismatch, f.Name, typeName(f.Type), typeName(batch.Column(index).DataType()))
 		}
-		if !f.Nullable && column.NullN() > 0 {
-			return nil, fmt.Errorf("column %q has %d nulls and cannot be null", f.Name, column.NullN())
+		if err := checkNulls(column, w.snapshot.schema.Fields[i].Type, f.Nullable, f.Name, nil); err != nil {
+			return nil, err
 		}
 		columns[i] = column
 	}
@@ -210,13 +224,13 @@ func (w *tableWriter) split(rows arrow.RecordBatch) error {
 	}
 	for _, id := range order {
 		g := groups[id]
-		indices := array.NewInt64Builder(memory.DefaultAllocator)
-		indices.AppendValues(g.rows, nil)
-		taken, err := compute.Take(w.ctx, *compute.DefaultTakeOptions(), compute.NewDatum(rows), compute.NewDatum(indices.NewArray()))
+		taken, err := takeRows(w.ctx, rows, g.rows)
 		if err != nil {
 			return fmt.Errorf("split rows by partition: %w", err)
 		}
-		if err := w.writePartition(taken.(*compute.RecordDatum).Value, g.values); err != nil {
+		err = w.writePartition(taken, g.values)
+		taken.Release()
+		if err != nil {
 			return err
 		}
 	}
@@ -237,6 +251,11 @@ func (w *tableWriter) writePartition(rows arrow.RecordBatch, values map[string]s
 		chunk := data.NewSlice(start, min(start+writeChunkRows, data.NumRows()))
 		file := w.open[id]
 		if file == nil {
+			if len(w.open) == maxOpenFiles {
+				if err := w.finish(); err != nil {
+					return err
+				}
+			}
 			var err error
 			if file, err = newFileWriter(w, folder, values, chunk); err != nil {
 				return err

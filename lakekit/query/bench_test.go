@@ -78,3 +78,36 @@ func BenchmarkSmallest(b *testing.B) {
 		mustQuery(b, e, "SELECT 1", Request{})
 	}
 }
+
+// BenchmarkManyFiles is what a statement costs by the number of a table's files:
+// all of them read, and all but one skipped.
+func BenchmarkManyFiles(b *testing.B) {
+	const files = 1000
+	bucket, err := oss.OpenDir(b.TempDir())
+	if err != nil {
+		b.Fatal(err)
+	}
+	table := create(b, bucket, taxiSchema)
+	var adds []delta.Add
+	for i := range files {
+		written, err := table.WriteFiles(b.Context(), trips(b, i+1).NewSlice(int64(i), int64(i+1)))
+		if err != nil {
+			b.Fatal(err)
+		}
+		adds = append(adds, written...)
+	}
+	if _, err := table.Commit(b.Context(), delta.Commit{Operation: "WRITE", Adds: adds, BlindAppend: true}); err != nil {
+		b.Fatal(err)
+	}
+	request := tables(map[string]*delta.Table{"t": table})
+	for name, statement := range map[string]string{
+		"all": "SELECT sum(fare_amount) FROM t", "one": "SELECT sum(fare_amount) FROM t WHERE pickup_datetime = '2009-06-15 17:26:21'",
+	} {
+		b.Run(name, func(b *testing.B) {
+			e := openEngine(b)
+			for b.Loop() {
+				mustQuery(b, e, statement, request)
+			}
+		})
+	}
+}

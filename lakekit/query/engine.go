@@ -48,6 +48,7 @@ func (o Options) withDefaults() Options {
 type Engine struct {
 	options Options
 	cache   *cache
+	footers footers
 	slots   chan struct{}
 	remove  []string // folders that end with the engine
 }
@@ -117,7 +118,7 @@ func (e *Engine) Close() error {
 }
 
 // Query runs one statement that reads: SELECT, WITH, VALUES, FROM, DESCRIBE or
-// SUMMARIZE. What is wrong with the statement is an *Error.
+// SUMMARIZE, or EXPLAIN of one, which also tells the files read and skipped. What is wrong with the statement is an *Error.
 func (e *Engine) Query(ctx context.Context, statement string, request Request) (*api.Result, error) {
 	start := time.Now()
 	select {
@@ -152,7 +153,7 @@ func (e *Engine) run(ctx context.Context, statement string, request Request) (*a
 	if err != nil {
 		return nil, err
 	}
-	sources, err := pin(ctx, parsed, request, zone)
+	sources, err := box.pin(ctx, parsed, request, zone)
 	if err != nil {
 		return nil, err
 	}
@@ -162,7 +163,7 @@ func (e *Engine) run(ctx context.Context, statement string, request Request) (*a
 		}
 	}()
 	for _, s := range sources {
-		if err := s.fetch(ctx, e.cache); err != nil {
+		if err := s.fetch(ctx, e); err != nil {
 			return nil, err
 		}
 	}
@@ -242,6 +243,9 @@ func (b *sandbox) install(ctx context.Context, s *statement, sources []*source) 
 		}
 		for _, f := range source.files {
 			paths = append(paths, quote(f.path))
+			if pattern := escapeGlob(f.path); pattern != f.path { // asked for as well
+				paths = append(paths, quote(pattern))
+			}
 		}
 	}
 	if err := b.exec(ctx, "SET allowed_paths = ["+strings.Join(paths, ", ")+"]"); err != nil {
@@ -251,7 +255,7 @@ func (b *sandbox) install(ctx context.Context, s *statement, sources []*source) 
 		return err
 	}
 	for _, source := range sources {
-		if err := b.exec(ctx, source.viewSQL()); err != nil {
+		if err := source.install(ctx, b); err != nil {
 			return fmt.Errorf("read table %s: %w", source.table.URI(), err)
 		}
 	}
@@ -260,8 +264,8 @@ func (b *sandbox) install(ctx context.Context, s *statement, sources []*source) 
 
 func (b *sandbox) query(ctx context.Context, s *statement, sources []*source, maxRows int) (*api.Result, error) {
 	text, back := s.executable()
-	prefix, suffix := "", ""
-	if maxRows >= 0 {
+	prefix, suffix := s.explain, ""
+	if maxRows >= 0 && s.explain == "" {
 		prefix, suffix = "SELECT * FROM (", fmt.Sprintf("\n) LIMIT %d", maxRows+1)
 	}
 	rows, err := b.conn.QueryContext(ctx, prefix+text+suffix)
@@ -277,7 +281,11 @@ func (b *sandbox) query(ctx context.Context, s *statement, sources []*source, ma
 		result.Rows, result.Truncated = result.Rows[:maxRows], true
 	}
 	for _, source := range sources {
-		result.Tables = append(result.Tables, source.read())
+		read := source.read()
+		result.Tables = append(result.Tables, read)
+		if s.explain != "" {
+			result.Rows = append(result.Rows, []any{"files", fmt.Sprintf("%s, version %d: %d files read, %d skipped", read.Name, read.Version, read.Files, read.FilesSkipped)})
+		}
 	}
 	return result, nil
 }

@@ -2,6 +2,7 @@ package query
 
 import (
 	"context"
+	"database/sql/driver"
 	"errors"
 	"fmt"
 	"maps"
@@ -10,6 +11,9 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/apache/arrow-go/v18/arrow"
+	duckdb "github.com/duckdb/duckdb-go/v2"
 
 	"taxilake/lakekit/api"
 	"taxilake/lakekit/delta"
@@ -20,24 +24,29 @@ type source struct {
 	ref      tableRef
 	table    *delta.Table
 	snapshot *delta.Snapshot
+	filters  []filter     // where the statement names it
 	files    []sourceFile // those the statement needs
 	skipped  int
 	releases []func()
 }
 
 type sourceFile struct {
-	add  delta.Add
-	path string // on this machine, set by fetch
+	add delta.Add
+	// Set by fetch:
+	path    string // on this machine
+	shape   *shape
+	deleted []int64 // indexes of rows
 }
 
 // pin finds the tables of a statement and fixes the version of each: a table
 // named twice is read once, at one version.
-func pin(ctx context.Context, s *statement, request Request, zone zone) ([]*source, error) {
+func (b *sandbox) pin(ctx context.Context, s *statement, request Request, zone zone) ([]*source, error) {
 	var sources []*source
 	tables := map[string]*delta.Table{}
 	for _, ref := range s.tables {
-		known := slices.ContainsFunc(sources, func(other *source) bool { return strings.EqualFold(other.ref.viewName, ref.viewName) })
-		if known {
+		known := slices.IndexFunc(sources, func(other *source) bool { return strings.EqualFold(other.ref.viewName, ref.viewName) })
+		if known >= 0 {
+			sources[known].filters = append(sources[known].filters, ref.filter)
 			continue
 		}
 		table, ok := tables[ref.name]
@@ -52,9 +61,12 @@ func pin(ctx context.Context, s *statement, request Request, zone zone) ([]*sour
 		if err != nil {
 			return nil, err
 		}
-		source := &source{ref: ref, table: table, snapshot: snapshot}
-		source.plan()
-		sources = append(sources, source)
+		sources = append(sources, &source{ref: ref, table: table, snapshot: snapshot, filters: []filter{ref.filter}})
+	}
+	for _, source := range sources {
+		if err := source.plan(ctx, b); err != nil {
+			return nil, err
+		}
 	}
 	return sources, nil
 }
@@ -141,20 +153,26 @@ func parseTimestamp(s string, location *time.Location) (time.Time, error) {
 	return time.Time{}, err
 }
 
-// plan decides which files the statement needs: all of them so far. Skipping by
-// statistics and partition values belongs here; within a file, DuckDB skips row
-// groups by itself.
-func (s *source) plan() {
-	for _, add := range s.snapshot.Files() {
-		s.files = append(s.files, sourceFile{add: add})
+// plan decides by statistics and partition values which files the statement
+// needs; within a file, DuckDB skips row groups by itself.
+func (s *source) plan(ctx context.Context, b *sandbox) error {
+	files := s.snapshot.Files()
+	kept, err := b.keptFiles(ctx, s.snapshot, files, s.filters)
+	if err != nil {
+		return err
 	}
+	for _, i := range kept {
+		s.files = append(s.files, sourceFile{add: files[i]})
+	}
+	s.skipped = len(files) - len(kept)
+	return nil
 }
 
 // maxFetches is how many objects are copied from a store at the same time.
 const maxFetches = 8
 
 // fetch brings the files within DuckDB's reach.
-func (s *source) fetch(ctx context.Context, cache *cache) error {
+func (s *source) fetch(ctx context.Context, e *Engine) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	var (
@@ -170,12 +188,11 @@ func (s *source) fetch(ctx context.Context, cache *cache) error {
 		workers.Go(func() {
 			defer func() { <-slots }()
 			f := &s.files[i]
-			path, release, err := s.locate(ctx, cache, f.add)
+			release, err := s.fetchFile(ctx, e, f)
 			if err != nil {
-				cancel(fmt.Errorf("read table %s: %w", s.ref.name, err))
+				cancel(fmt.Errorf("read table %s: version %d: %s: %w", s.ref.name, s.snapshot.Version(), f.add.Path, err))
 				return
 			}
-			f.path = path
 			mu.Lock()
 			s.releases = append(s.releases, release)
 			mu.Unlock()
@@ -185,12 +202,28 @@ func (s *source) fetch(ctx context.Context, cache *cache) error {
 	return context.Cause(ctx)
 }
 
-func (s *source) locate(ctx context.Context, cache *cache, add delta.Add) (string, func(), error) {
-	key, err := add.Key()
+func (s *source) fetchFile(ctx context.Context, e *Engine, f *sourceFile) (release func(), err error) {
+	key, err := f.add.Key()
 	if err != nil {
-		return "", nil, err
+		return nil, err
 	}
-	return cache.acquire(ctx, s.table.Bucket(), key, add.Size)
+	if f.deleted, err = s.snapshot.DeletedRows(ctx, f.add); err != nil {
+		return nil, err
+	}
+	path, release, err := e.cache.acquire(ctx, s.table.Bucket(), key, f.add.Size)
+	if err != nil {
+		return nil, err
+	}
+	footer, err := e.footers.of(path)
+	if recorded, ok := f.add.NumRecords(); err == nil && ok && recorded != footer.rows {
+		err = fmt.Errorf("the file has %d rows, the log says %d", footer.rows, recorded)
+	}
+	if err != nil {
+		release()
+		return nil, err
+	}
+	f.path, f.shape = path, footer.shape
+	return release, nil
 }
 
 // release lets the cache drop the files.
@@ -207,62 +240,133 @@ func (s *source) read() api.TableRead {
 	}
 }
 
-// viewSQL creates the view that stands for the table. Files of the same
-// partition are one branch, in which the partition's values are constants: a
-// filter on them drops whole branches.
-func (s *source) viewSQL() string {
-	schema := s.snapshot.Schema()
-	partitionColumns := s.snapshot.Metadata().PartitionColumns
-	var branches []string
-	for _, group := range s.partitions() {
-		branches = append(branches, branchSQL(schema, partitionColumns, group))
-	}
-	if len(branches) == 0 {
-		branches = []string{emptySQL(schema)}
-	}
-	return "CREATE VIEW " + quoteName(s.ref.viewName) + " AS " + strings.Join(branches, " UNION ALL ")
+// group is files that are read alike: of one partition, one shape, and all with
+// deleted rows or none. It is one branch of the table's view, in which the
+// partition's values are constants: a filter on them drops whole branches.
+type group struct {
+	shape   *shape
+	files   []sourceFile
+	deletes bool
 }
 
-// partitions groups the files by their partition values, in the order of the
-// first file of each.
-func (s *source) partitions() [][]sourceFile {
-	var groups [][]sourceFile
-	index := map[string]int{}
+func (s *source) groups() []*group {
+	var groups []*group
+	index := map[string]*group{}
 	for _, f := range s.files {
 		var key strings.Builder
+		fmt.Fprintf(&key, "%p %t", f.shape, len(f.deleted) > 0)
 		for _, column := range slices.Sorted(maps.Keys(f.add.PartitionValues)) {
 			fmt.Fprintf(&key, "%q=%q,", column, f.add.PartitionValues[column])
 		}
-		i, ok := index[key.String()]
+		g, ok := index[key.String()]
 		if !ok {
-			i = len(groups)
-			index[key.String()] = i
-			groups = append(groups, nil)
+			g = &group{shape: f.shape, deletes: len(f.deleted) > 0}
+			index[key.String()] = g
+			groups = append(groups, g)
 		}
-		groups[i] = append(groups[i], f)
+		g.files = append(g.files, f)
 	}
 	return groups
 }
 
-// branchSQL reads the files of one partition. The schema is given, so that
-// DuckDB needs no file's footer to know it, columns that came after a file was
-// written are NULL, and columns that are no more are left out.
-func branchSQL(schema delta.Schema, partitionColumns []string, files []sourceFile) string {
-	var selected, columns, paths []string
-	for _, f := range schema.Fields {
-		name := quoteName(f.Name)
-		if isPartitionColumn(partitionColumns, f.Name) {
-			selected = append(selected, partitionValue(files[0].add.PartitionValues, f)+" AS "+name)
-			continue
+// install creates the view that stands for the table, and the tables of deleted
+// rows it needs.
+func (s *source) install(ctx context.Context, b *sandbox) error {
+	var branches []string
+	for i, g := range s.groups() {
+		deletedTable := ""
+		if g.deletes {
+			deletedTable = fmt.Sprintf("deleted rows %d of %s", i, s.ref.viewName)
+			if err := b.createDeleted(ctx, deletedTable, g.files); err != nil {
+				return err
+			}
 		}
-		selected = append(selected, name)
-		columns = append(columns, fmt.Sprintf("%s: {name: %s, type: %s, default_value: NULL}", quote(f.Name), quote(f.Name), quote(duckdbType(f.Type))))
+		branch, err := s.branchSQL(g, deletedTable)
+		if err != nil {
+			return fmt.Errorf("version %d: read %s: %w", s.snapshot.Version(), g.files[0].add.Path, err)
+		}
+		branches = append(branches, branch)
 	}
-	for _, f := range files {
-		paths = append(paths, quote(f.path))
+	if len(branches) == 0 {
+		branches = []string{emptySQL(s.snapshot.Schema())}
 	}
-	return fmt.Sprintf("SELECT %s FROM read_parquet([%s], schema = MAP {%s})",
-		strings.Join(selected, ", "), strings.Join(paths, ", "), strings.Join(columns, ", "))
+	return b.exec(ctx, "CREATE VIEW "+quoteName(s.ref.viewName)+" AS "+strings.Join(branches, " UNION ALL "))
+}
+
+// The columns of a table of deleted rows. Columns of data files do not have
+// such names, and need not: the branch reads the left side alone.
+const (
+	deletedFile  = "file of a deleted row"
+	deletedIndex = "index of a deleted row"
+)
+
+// createDeleted makes a table of the rows that are deleted, by the position of
+// their file in the group.
+func (b *sandbox) createDeleted(ctx context.Context, name string, files []sourceFile) error {
+	if err := b.exec(ctx, fmt.Sprintf("CREATE TABLE %s (%s UBIGINT, %s BIGINT)", quoteName(name), quoteName(deletedFile), quoteName(deletedIndex))); err != nil {
+		return err
+	}
+	return b.conn.Raw(func(conn any) error {
+		appender, err := duckdb.NewAppenderFromConn(conn.(driver.Conn), "", name)
+		if err != nil {
+			return fmt.Errorf("prepare DuckDB: %w", err)
+		}
+		for i, f := range files {
+			for _, row := range f.deleted {
+				if err := appender.AppendRow(uint64(i), row); err != nil {
+					return errors.Join(fmt.Errorf("prepare DuckDB: %w", err), appender.Close())
+				}
+			}
+		}
+		return appender.Close()
+	})
+}
+
+// branchSQL reads the files of one group. Columns that came after a file was
+// written are NULL, and columns that are no more are left out.
+func (s *source) branchSQL(g *group, deletedTable string) (string, error) {
+	mapping := s.snapshot.ColumnMapping()
+	if mapping == delta.MappingID && !g.shape.hasFieldIDs() {
+		return "", fmt.Errorf("%w: column mapping by id of a file without field ids", delta.ErrUnsupported)
+	}
+	reader := columnReader{mapping, g.shape}
+	var selected, paths []string
+	for _, f := range s.snapshot.Schema().Fields {
+		value := ""
+		if isPartitionColumn(s.snapshot.Metadata().PartitionColumns, f.Name) {
+			text, ok := g.files[0].add.PartitionValues[mapping.PhysicalName(f)]
+			if !ok {
+				return "", fmt.Errorf("%w: no value for partition column %q", delta.ErrCorruptLog, f.Name)
+			}
+			value = partitionValue(text, f.Type)
+		} else {
+			var err error
+			if value, err = reader.column(f); err != nil {
+				return "", err
+			}
+		}
+		selected = append(selected, value+" AS "+quoteName(f.Name))
+	}
+	for _, f := range g.files {
+		paths = append(paths, quote(escapeGlob(f.path)))
+	}
+	// The folders' names say nothing: the log has the values of partitions.
+	from := fmt.Sprintf("read_parquet([%s], hive_partitioning = false)", strings.Join(paths, ", "))
+	if deletedTable != "" {
+		for _, name := range []string{"file_index", "file_row_number"} {
+			if slices.ContainsFunc(g.shape.columns, func(f arrow.Field) bool { return strings.EqualFold(f.Name, name) }) {
+				return "", fmt.Errorf("%w: feature \"deletionVectors\" with a column named %q", delta.ErrUnsupported, name)
+			}
+		}
+		from += fmt.Sprintf(" AS f ANTI JOIN %s AS d ON f.file_index = d.%s AND f.file_row_number = d.%s",
+			quoteName(deletedTable), quoteName(deletedFile), quoteName(deletedIndex))
+	}
+	return fmt.Sprintf("SELECT %s FROM %s", strings.Join(selected, ", "), from), nil
+}
+
+// escapeGlob keeps DuckDB from taking a path for a pattern.
+func escapeGlob(path string) string {
+	return strings.NewReplacer("*", "[*]", "?", "[?]", "[", "[[]").Replace(path)
 }
 
 func emptySQL(schema delta.Schema) string {
@@ -279,23 +383,16 @@ func isPartitionColumn(columns []string, name string) bool {
 
 // partitionValue writes a value of a partition as a constant (PROTOCOL.md,
 // section Partition Value Serialization): empty is NULL, timestamps are in UTC.
-func partitionValue(values map[string]string, f delta.Field) string {
-	var value string
-	for column, v := range values {
-		if strings.EqualFold(column, f.Name) {
-			value = v
-		}
-	}
-	duckdbType := duckdbType(f.Type)
+func partitionValue(text string, t delta.DataType) string {
 	switch {
-	case value == "":
-		return "CAST(NULL AS " + duckdbType + ")"
-	case f.Type == delta.Timestamp && !strings.HasSuffix(value, "Z"):
-		value += "+00"
-	case f.Type == delta.Binary:
-		return "encode(" + quote(value) + ")"
+	case text == "":
+		return nullOf(t)
+	case t == delta.Timestamp && !strings.HasSuffix(text, "Z"):
+		text += "+00"
+	case t == delta.Binary:
+		return "encode(" + quote(text) + ")"
 	}
-	return "CAST(" + quote(value) + " AS " + duckdbType + ")"
+	return "CAST(" + quote(text) + " AS " + duckdbType(t) + ")"
 }
 
 var duckdbPrimitives = map[delta.Primitive]string{

@@ -20,6 +20,7 @@ type statement struct {
 	edits   []edit
 	tables  []tableRef // in the order of their text
 	columns []string   // of the tables, for suggestions; set by install
+	explain string     // what asks for the plan instead: "EXPLAIN ", "EXPLAIN ANALYZE " or nothing
 }
 
 // tableRef is a place where the statement names a table.
@@ -28,6 +29,7 @@ type tableRef struct {
 	start    int    // byte of the statement
 	travel   *timeTravel
 	viewName string // of the view that stands for it
+	filter   filter
 }
 
 // executable returns the text for DuckDB, with the way back for positions.
@@ -41,6 +43,7 @@ func (b *sandbox) parse(ctx context.Context, source string) (*statement, error) 
 		s.edits = append(s.edits, edit{s.tokens[n-1].start, s.tokens[n-1].end, " "})
 		s.tokens = s.tokens[:n-1]
 	}
+	s.takeExplain()
 	if len(s.tokens) == 0 {
 		return nil, &Error{Message: "there is no statement"}
 	}
@@ -56,7 +59,7 @@ func (b *sandbox) parse(ctx context.Context, source string) (*statement, error) 
 	if err != nil {
 		return nil, err
 	}
-	walk := treeWalk{}
+	walk := treeWalk{filters: map[int]filter{}}
 	walk.visit(tree, nil)
 	if walk.refused != nil {
 		return nil, s.errorAt(back(walk.refusedAt), "%s", walk.refused.Error())
@@ -68,6 +71,19 @@ func (b *sandbox) parse(ctx context.Context, source string) (*statement, error) 
 	}
 	slices.SortFunc(s.tables, func(a, b tableRef) int { return cmp.Compare(a.start, b.start) })
 	return s, nil
+}
+
+// takeExplain takes EXPLAIN [ANALYZE] off the statement: DuckDB's parser gives no
+// syntax tree of it.
+func (s *statement) takeExplain() {
+	for _, keyword := range []string{"explain", "analyze"} {
+		if len(s.tokens) == 0 || !s.tokens[0].is(keyword) || keyword == "analyze" && s.explain == "" {
+			return
+		}
+		s.explain += strings.ToUpper(keyword) + " "
+		s.edits = append(s.edits, edit{s.tokens[0].start, s.tokens[0].end, " "})
+		s.tokens = s.tokens[1:]
+	}
 }
 
 // parsed is the answer of json_serialize_sql.
@@ -148,7 +164,7 @@ func (s *statement) addTable(found foundTable, back func(int) int, clauses map[i
 		last += 2
 		parts = append(parts, s.tokens[last].name())
 	}
-	ref := tableRef{name: strings.Join(parts, "."), start: start}
+	ref := tableRef{name: strings.Join(parts, "."), start: start, filter: found.filter}
 	alias := parts[len(parts)-1]
 	if len(parts) == 2 && strings.EqualFold(parts[0], "delta") {
 		ref.name = parts[1]
@@ -173,6 +189,7 @@ func (s *statement) addTable(found foundTable, back func(int) int, clauses map[i
 // refuses what would read anything else.
 type treeWalk struct {
 	tables    []foundTable
+	filters   map[int]filter // by the location of the table
 	refused   error
 	refusedAt int
 }
@@ -180,6 +197,7 @@ type treeWalk struct {
 type foundTable struct {
 	location int // byte of the parsed text
 	hasAlias bool
+	filter   filter
 }
 
 // tableFunctions are those that read no files and no state of the engine.
@@ -195,6 +213,8 @@ func (w *treeWalk) visit(node any, names map[string]bool) {
 	case map[string]any:
 		names = w.visitCTEs(node, names)
 		switch node["type"] {
+		case "SELECT_NODE":
+			maps.Copy(w.filters, filtersOf(node))
 		case "BASE_TABLE":
 			w.table(node, names)
 		case "TABLE_FUNCTION":
@@ -247,7 +267,7 @@ func (w *treeWalk) table(node map[string]any, names map[string]bool) {
 		w.refuse(node, "an older version is read with VERSION AS OF 3 or TIMESTAMP AS OF '2026-01-31', behind the table's name")
 		return
 	}
-	w.tables = append(w.tables, foundTable{location(node), node["alias"] != ""})
+	w.tables = append(w.tables, foundTable{location(node), node["alias"] != "", w.filters[location(node)]})
 }
 
 func (w *treeWalk) tableFunction(node map[string]any) {

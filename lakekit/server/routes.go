@@ -37,7 +37,9 @@ func (s *Server) Handler() http.Handler {
 	mux.Handle("GET /api/table", answer(s, s.describeTable))
 	mux.Handle("GET /api/table/history", answer(s, s.tableHistory))
 	mux.Handle("GET /api/table/files", answer(s, s.tableFiles))
-	mux.Handle("POST /api/table/optimize", answer(s, s.optimizeTable))
+	mux.Handle("POST /api/table/optimize", maintain(s, func(r api.OptimizeRequest) string { return r.URI }, Optimize))
+	mux.Handle("POST /api/table/vacuum", maintain(s, func(r api.VacuumRequest) string { return r.URI }, Vacuum))
+	mux.Handle("POST /api/table/restore", maintain(s, func(r api.RestoreRequest) string { return r.URI }, Restore))
 
 	mux.Handle("GET /api/streams", answer(s, s.listStreams))
 	mux.Handle("POST /api/streams", answer(s, s.startStream))

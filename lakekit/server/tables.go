@@ -64,10 +64,6 @@ func (s *Server) createTable(r *http.Request) (api.TableDetail, error) {
 		properties = autoOptimize
 	}
 	definition := delta.Definition{Name: filepath.Base(uri), Schema: taxiSchema(), Properties: properties}
-	// What fails on an empty bucket in memory is the definition's fault.
-	if _, err := delta.Create(r.Context(), oss.NewMemory("trial"), definition); err != nil {
-		return api.TableDetail{}, failure{http.StatusBadRequest, err}
-	}
 	if err := s.prepareStore(r.Context()); err != nil {
 		return api.TableDetail{}, err
 	}
@@ -156,25 +152,6 @@ func (s *Server) tableFiles(r *http.Request) ([]api.FileInfo, error) {
 		return nil, err
 	}
 	return snapshot.FileInfos(), nil
-}
-
-// optimizeTable merges small files now, as OPTIMIZE does.
-func (s *Server) optimizeTable(r *http.Request) (api.Compaction, error) {
-	table, err := s.asked(r)
-	if err != nil {
-		return api.Compaction{}, err
-	}
-	result, err := table.Compact(r.Context(), delta.CompactOptions{})
-	if errors.Is(err, delta.ErrConflict) {
-		return api.Compaction{}, conflict("%w; another compaction ran at the same time: ask again", err)
-	}
-	return api.Compaction{
-		Version:         result.Version,
-		NumRemovedFiles: int64(result.FilesRemoved),
-		NumAddedFiles:   int64(result.FilesAdded),
-		NumRemovedBytes: result.BytesRemoved,
-		NumAddedBytes:   result.BytesAdded,
-	}, err
 }
 
 // listedAtMost bounds the answer to a listing.

@@ -195,56 +195,6 @@ func produce(cmd *cobra.Command, lab *lakekit.Workshop, options lakekit.TrafficO
 	return err
 }
 
-func tableCommand() *cobra.Command {
-	return group("table", "Create and look at Delta tables", "  lakekit table create\n  lakekit table history",
-		tableCreate(),
-		tableShow("describe", "Show a table's details", func(lab *lakekit.Workshop, table string) (any, error) { return lab.DescribeTable(table) }),
-		tableShow("history", "List a table's commits, newest first", func(lab *lakekit.Workshop, table string) (any, error) { return lab.History(table, 0) }),
-		tableShow("files", "List the data files of a table's newest version", func(lab *lakekit.Workshop, table string) (any, error) { return lab.Files(table, -1) }),
-		tableShow("optimize", "Merge a table's small files now", func(lab *lakekit.Workshop, table string) (any, error) { return lab.Optimize(table) }),
-	)
-}
-
-func tableCreate() *cobra.Command {
-	var options lakekit.TableOptions
-	var properties []string
-	c := &cobra.Command{
-		Use: "create [NAME or oss://...]", Short: "Create a Delta table of taxi records", Args: cobra.MaximumNArgs(1),
-		Example: "  lakekit table create\n  lakekit table create trips --property delta.autoOptimize.autoCompact=true",
-		PreRunE: func(*cobra.Command, []string) (err error) {
-			options.Properties, err = pairs("--property", properties)
-			return err
-		},
-		RunE: inWorkshop(func(cmd *cobra.Command, lab *lakekit.Workshop, args []string) error {
-			options.URI = strings.Join(args, "")
-			table, err := lab.CreateTable(options)
-			if err != nil {
-				return err
-			}
-			show(cmd, table)
-			return nil
-		}),
-	}
-	c.Flags().StringArrayVar(&properties, "property", nil, "table property NAME=VALUE (default: optimized writes and auto compaction on)")
-	return c
-}
-
-func tableShow(name, short string, ask func(lab *lakekit.Workshop, table string) (any, error)) *cobra.Command {
-	var asJSON bool
-	c := &cobra.Command{
-		Use: name + " [NAME or oss://...]", Short: short, Example: "  lakekit table " + name + " taxi_record", Args: cobra.MaximumNArgs(1),
-		RunE: inWorkshop(func(cmd *cobra.Command, lab *lakekit.Workshop, args []string) error {
-			value, err := ask(lab, strings.Join(args, ""))
-			if err != nil {
-				return err
-			}
-			return print(cmd, value, asJSON)
-		}),
-	}
-	jsonFlag(c, &asJSON)
-	return c
-}
-
 func streamCommand() *cobra.Command {
 	return group("stream", "Start, watch and stop streaming queries", "  lakekit stream start\n  lakekit stream status",
 		streamStart(), streamStatus(), streamStop())

@@ -1,0 +1,189 @@
+package delta
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/apache/arrow-go/v18/arrow"
+	"github.com/apache/arrow-go/v18/arrow/array"
+)
+
+// typeOf is the Delta type whose values Arrow holds as t, the inverse of
+// DataType.arrow. ErrUnsupported where there is none.
+func typeOf(t arrow.DataType) (DataType, error) {
+	for name, primitive := range arrowPrimitives {
+		if arrow.TypeEqual(t, primitive) {
+			return name, nil
+		}
+	}
+	switch t := t.(type) {
+	case *arrow.Decimal128Type:
+		return Decimal{int(t.Precision), int(t.Scale)}, nil
+	case *arrow.StructType:
+		return schemaOf(t.Fields())
+	case *arrow.ListType:
+		element, err := typeOf(t.Elem())
+		return Array{element, t.ElemField().Nullable}, err
+	case *arrow.MapType:
+		key, err := typeOf(t.KeyType())
+		if err != nil {
+			return nil, err
+		}
+		value, err := typeOf(t.ItemType())
+		return Map{key, value, t.ItemField().Nullable}, err
+	}
+	return nil, fmt.Errorf("%w: no column type for Arrow's %s", ErrUnsupported, t)
+}
+
+func schemaOf(fields []arrow.Field) (Schema, error) {
+	var schema Schema
+	for _, f := range fields {
+		t, err := typeOf(f.Type)
+		if err != nil {
+			return Schema{}, fmt.Errorf("column %q: %w", f.Name, err)
+		}
+		schema.Fields = append(schema.Fields, Field{Name: f.Name, Type: t, Nullable: f.Nullable})
+	}
+	return schema, nil
+}
+
+// typeName is the SQL name of an Arrow type, for messages.
+func typeName(t arrow.DataType) string {
+	if known, err := typeOf(t); err == nil {
+		return known.String()
+	}
+	return t.String()
+}
+
+// merged is the schema with what others have beyond it, at any depth: new
+// columns come last and are nullable, since older files do not have them. A
+// column of another type is ErrSchemaMismatch.
+func (s Schema) merged(others []Field, path string) (Schema, error) {
+	out := Schema{slices.Clone(s.Fields)}
+	for _, other := range others {
+		i := slices.IndexFunc(out.Fields, func(f Field) bool { return strings.EqualFold(f.Name, other.Name) })
+		if i < 0 {
+			other.Nullable = true
+			out.Fields = append(out.Fields, other)
+			continue
+		}
+		t, err := mergedType(out.Fields[i].Type, other.Type, path+other.Name)
+		if err != nil {
+			return Schema{}, err
+		}
+		out.Fields[i].Type = t
+	}
+	return out, nil
+}
+
+func mergedType(own, other DataType, path string) (DataType, error) {
+	switch own := own.(type) {
+	case Schema:
+		if other, ok := other.(Schema); ok {
+			return own.merged(other.Fields, path+".")
+		}
+	case Array:
+		if other, ok := other.(Array); ok {
+			element, err := mergedType(own.Element, other.Element, path+".element")
+			return Array{element, own.ContainsNull}, err
+		}
+	case Map:
+		if other, ok := other.(Map); ok {
+			key, err := mergedType(own.Key, other.Key, path+".key")
+			if err != nil {
+				return nil, err
+			}
+			value, err := mergedType(own.Value, other.Value, path+".value")
+			return Map{key, value, own.ValueContainsNull}, err
+		}
+	default:
+		if own == other {
+			return own, nil
+		}
+	}
+	return nil, fmt.Errorf("%w: column %q is %s in the table and %s in the rows", ErrSchemaMismatch, path, own, other)
+}
+
+// evolved is the snapshot with the columns of the batches merged in, and the
+// new metadata to commit; nil when there is nothing new.
+func (s *Snapshot) evolved(batches []arrow.RecordBatch) (*Snapshot, *Metadata, error) {
+	schema := s.schema
+	for _, batch := range batches {
+		given, err := schemaOf(batch.Schema().Fields())
+		if err != nil {
+			return nil, nil, err
+		}
+		if schema, err = schema.merged(given.Fields, ""); err != nil {
+			return nil, nil, err
+		}
+	}
+	schemaString, err := json.Marshal(schema)
+	if err != nil {
+		return nil, nil, err
+	}
+	before, err := json.Marshal(s.schema)
+	if err != nil || string(schemaString) == string(before) {
+		return s, nil, err
+	}
+	if err := checkSchema(schema, s.metadata.PartitionColumns); err != nil {
+		return nil, nil, fmt.Errorf("%w: %w", ErrInvalid, err)
+	}
+	evolved := *s
+	evolved.schema = schema
+	evolved.metadata.SchemaString = string(schemaString)
+	return &evolved, &evolved.metadata, nil
+}
+
+// checkNulls refuses nulls where the schema forbids them, at any depth; present
+// says where the parent is not null, nil is everywhere.
+func checkNulls(column arrow.Array, t DataType, nullable bool, path string, present func(int) bool) error {
+	if !nullable && column.NullN() > 0 {
+		nulls := 0
+		for i := range column.Len() {
+			if column.IsNull(i) && (present == nil || present(i)) {
+				nulls++
+			}
+		}
+		if nulls > 0 {
+			return fmt.Errorf("%w: column %q has %d nulls and cannot be null", ErrSchemaMismatch, path, nulls)
+		}
+	}
+	switch t := t.(type) {
+	case Schema:
+		group := column.(*array.Struct)
+		valid := func(i int) bool { return group.IsValid(i) && (present == nil || present(i)) }
+		for i, f := range t.Fields {
+			if err := checkNulls(group.Field(i), f.Type, f.Nullable, path+"."+f.Name, valid); err != nil {
+				return err
+			}
+		}
+	case Array:
+		list := column.(*array.List)
+		return checkNulls(list.ListValues(), t.Element, t.ContainsNull, path+".element", elements(list, present))
+	case Map:
+		dict := column.(*array.Map)
+		valid := elements(dict, present)
+		if err := checkNulls(dict.Keys(), t.Key, false, path+".key", valid); err != nil {
+			return err
+		}
+		return checkNulls(dict.Items(), t.Value, t.ValueContainsNull, path+".value", valid)
+	}
+	return nil
+}
+
+// elements says which elements belong to a list that is there.
+func elements(list array.ListLike, present func(int) bool) func(int) bool {
+	belongs := make([]bool, list.ListValues().Len())
+	for i := range list.Len() {
+		if list.IsNull(i) || present != nil && !present(i) {
+			continue
+		}
+		from, to := list.ValueOffsets(i)
+		for j := from; j < to; j++ {
+			belongs[j] = true
+		}
+	}
+	return func(i int) bool { return belongs[i] }
+}

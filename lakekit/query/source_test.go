@@ -1,0 +1,145 @@
+package query
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"taxilake/lakekit/delta"
+	"taxilake/lakekit/oss"
+)
+
+// copyGolden copies a golden table to a folder or, with root "", to memory.
+func copyGolden(t testing.TB, name, root string) oss.Bucket {
+	t.Helper()
+	var bucket oss.Bucket = oss.NewMemory("lake")
+	if root != "" {
+		if err := os.MkdirAll(root, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		var err error
+		if bucket, err = oss.OpenDir(root); err != nil {
+			t.Fatal(err)
+		}
+	}
+	from := filepath.Join(goldenFolder, name, "table")
+	err := filepath.WalkDir(from, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return err
+		}
+		content, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		key, err := filepath.Rel(from, path)
+		if err != nil {
+			return err
+		}
+		return bucket.Put(t.Context(), filepath.ToSlash(key), strings.NewReader(string(content)))
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return bucket
+}
+
+func openTable(t testing.TB, bucket oss.Bucket) Request {
+	t.Helper()
+	table, err := delta.Open(t.Context(), bucket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return tables(map[string]*delta.Table{"t": table})
+}
+
+// TestDeletionVectorsAnywhere: in a store, and in a folder whose name is a
+// pattern to DuckDB.
+func TestDeletionVectorsAnywhere(t *testing.T) {
+	e := openEngine(t)
+	for name, root := range map[string]string{"store": "", "pattern": filepath.Join(t.TempDir(), "a[1]*?{b} it's")} {
+		request := openTable(t, copyGolden(t, "spark_deletion_vectors", root))
+		for statement, want := range map[string]string{
+			"SELECT count(*) FROM t":                                "152",
+			"SELECT count(*) FROM t VERSION AS OF 2":                "201",
+			"SELECT count(*) FROM t WHERE id BETWEEN 5 AND 25":      "10", // 5-9, 20-22, 24, 25
+			"SELECT max(id) FROM t WHERE p = 'o/d d' AND id < 1000": "149",
+		} {
+			if got := answer(mustQuery(t, e, statement, request)); got != "[["+want+"]]" {
+				t.Errorf("%s: %s: %s, want %s", name, statement, got, want)
+			}
+		}
+	}
+}
+
+// TestBrokenFiles: whatever is wrong with a file is told with the version and
+// the file's name, before any row.
+func TestBrokenFiles(t *testing.T) {
+	e := openEngine(t)
+	tests := []struct {
+		name   string
+		damage func(t *testing.T, bucket oss.Bucket, add delta.Add)
+		want   error
+		says   string
+	}{
+		{"missing", func(t *testing.T, bucket oss.Bucket, add delta.Add) {
+			key, _ := add.Key()
+			if err := bucket.Delete(t.Context(), key); err != nil {
+				t.Fatal(err)
+			}
+		}, nil, ""},
+		{"no Parquet", func(t *testing.T, bucket oss.Bucket, add delta.Add) {
+			key, _ := add.Key()
+			if err := bucket.Put(t.Context(), key, strings.NewReader(strings.Repeat("x", int(add.Size)))); err != nil {
+				t.Fatal(err)
+			}
+		}, nil, ""},
+		{"deletion vector", func(t *testing.T, bucket oss.Bucket, _ delta.Add) {
+			for object, err := range bucket.List(t.Context(), oss.ListOptions{Prefix: "deletion_vector_"}) {
+				if err != nil {
+					t.Fatal(err)
+				}
+				content, err := oss.ReadAll(t.Context(), bucket, object.Key)
+				if err != nil {
+					t.Fatal(err)
+				}
+				content[len(content)-1] ^= 1
+				if err := bucket.Put(t.Context(), object.Key, strings.NewReader(string(content))); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}, delta.ErrCorruptLog, "checksum"},
+	}
+	for _, root := range []string{"", "folder"} {
+		for _, test := range tests {
+			t.Run(root+" "+test.name, func(t *testing.T) {
+				if root != "" {
+					root = filepath.Join(t.TempDir(), root)
+				}
+				bucket := copyGolden(t, "spark_deletion_vectors_checkpoint", root)
+				request := openTable(t, bucket)
+				table, _ := request.Tables(t.Context(), "t")
+				snapshot, err := table.Snapshot(t.Context())
+				if err != nil {
+					t.Fatal(err)
+				}
+				add := snapshot.Files()[0]
+				test.damage(t, bucket, add)
+				result, err := e.Query(t.Context(), "SELECT * FROM t", request)
+				if err == nil {
+					t.Fatalf("%d rows", len(result.Rows))
+				}
+				for _, says := range []string{"version 5", add.Path, test.says} {
+					if !strings.Contains(err.Error(), says) {
+						t.Errorf("error %v does not say %q", err, says)
+					}
+				}
+				if test.want != nil && !errors.Is(err, test.want) {
+					t.Errorf("error %v, want %v", err, test.want)
+				}
+			})
+		}
+	}
+}
