@@ -98,7 +98,7 @@ func Start(ctx context.Context, options Options) (*Query, error) {
 	if err != nil {
 		return nil, err
 	}
-	source, err := newSource(options.Kafka, options.Subscribe, options.BufferBytes/4)
+	source, err := newSource(options.Kafka, options.Subscribe, options.BufferBytes/8)
 	if err != nil {
 		return nil, err
 	}
