@@ -91,6 +91,11 @@ func (z zone) macros() map[string]string {
 			toInstant = fmt.Sprintf("CASE WHEN epoch_us($x) >= %d THEN %s ELSE %s END", since+offset+24*3600*1e6, fastInstant, toInstant)
 		}
 	}
+	if len(z.spans) > 0 {
+		first, last := z.spans[0].since, z.spans[len(z.spans)-1].until
+		toLocal = fmt.Sprintf("CASE WHEN $x >= make_timestamptz(%d) AND $x < make_timestamptz(%d) THEN make_timestamp(epoch_us($x) + %s) ELSE %s END",
+			first, last, offsetIn(z.spans, "$x"), toLocal)
+	}
 	with := func(template, x string) string { return strings.ReplaceAll(template, "$x", x) }
 	// typeof is known when the statement is bound: one branch remains.
 	return map[string]string{

@@ -19,6 +19,15 @@ type zone struct {
 	steady      bool
 	steadySince time.Time
 	offset      time.Duration
+	// spans are what else is added instead of asking ICU, in order, one where the
+	// other ends.
+	spans []span
+}
+
+// span is a time in which clocks keep their offset.
+type span struct {
+	since, until int64 // microseconds since 1970
+	offset       int64 // microseconds
 }
 
 func loadZone(name string) (zone, error) {
@@ -37,6 +46,8 @@ func loadZone(name string) (zone, error) {
 	if end.IsZero() {
 		_, seconds := farAway.Zone()
 		z.steady, z.steadySince, z.offset = true, start, time.Duration(seconds)*time.Second
+	} else {
+		z.spans = spans(location, time.Date(1990, 1, 1, 0, 0, 0, 0, time.UTC), time.Date(2040, 1, 1, 0, 0, 0, 0, time.UTC))
 	}
 	if name == "Z" {
 		z.duckdbName = "UTC"
@@ -47,4 +58,28 @@ func loadZone(name string) (zone, error) {
 		z.duckdbName = fmt.Sprintf("Etc/GMT%+d", int(-z.offset/time.Hour)) // POSIX counts the other way
 	}
 	return z, nil
+}
+
+// spans of a time zone with daylight saving, from first to last.
+func spans(location *time.Location, first, last time.Time) []span {
+	var all []span
+	for at := first.In(location); at.Before(last); {
+		_, next := at.ZoneBounds()
+		if next.After(last) {
+			next = last
+		}
+		_, seconds := at.Zone()
+		all = append(all, span{at.UnixMicro(), next.UnixMicro(), int64(seconds) * 1e6})
+		at = next.In(location)
+	}
+	return all
+}
+
+// offsetIn finds the offset of the instant x by halving the spans.
+func offsetIn(spans []span, x string) string {
+	half := len(spans) / 2
+	if half == 0 {
+		return fmt.Sprint(spans[0].offset)
+	}
+	return fmt.Sprintf("CASE WHEN %s < make_timestamptz(%d) THEN %s ELSE %s END", x, spans[half].since, offsetIn(spans[:half], x), offsetIn(spans[half:], x))
 }
