@@ -1,7 +1,7 @@
 #!/bin/sh
 # Runs the tests that need what the kit stands in for: starts Apache Kafka and
-# MinIO as ordinary processes, runs the Go tests that want them and the whole
-# course on them, and ends them. The last line is the count of the whole.
+# MinIO as ordinary processes, installs delta-rs and Spark, runs the Go tests
+# that want them and the whole course on Kafka and MinIO, and ends them. The last line is the count of the whole.
 set -eu
 
 root=$(cd "$(dirname "$0")/../.." && pwd -P)
@@ -31,14 +31,17 @@ trap finish EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM HUP
 
-heading "Apache Kafka and MinIO"
+heading "Apache Kafka, MinIO, delta-rs and Spark"
 REAL_PORTS=free docker/real.sh up "$out/services"
 set -a
 # shellcheck disable=SC1091
 . "$out/services/real.env"
 set +a
 
-heading "Go tests against Apache Kafka and MinIO, with the race detector"
+docker/real.sh engines
+export LAKEKIT_REAL_ENGINES="$root/.cache/real/engines"
+
+heading "Go tests against Apache Kafka, MinIO, delta-rs and Spark, with the race detector"
 gotest -race -timeout 20m -run 'Real|/real' ./lakekit/... || true
 
 heading "Notebooks on Apache Kafka and MinIO"
