@@ -9,7 +9,7 @@ class DuckDB:
     version = "DuckDB " + duckdb.__version__
 
     def __init__(self):
-        self.connection = duckdb.connect(config={"TimeZone": "UTC"})
+        self.connection = duckdb.connect()
 
     def probe(self):
         """Why there is no delta extension, or nothing."""

@@ -1,6 +1,7 @@
 """Spark with Delta and its Kafka source; the jars are those of pom.xml."""
 
 import glob
+import json
 import os
 import sys
 
@@ -21,6 +22,9 @@ SETTINGS = {
     "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
     "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
     "spark.sql.session.timeZone": "UTC",
+    # A small table asks for little work, and for none twice: compiled code does not pay.
+    "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1",
+    "spark.sql.codegen.wholeStage": "false",
     # Fifty tasks for the state of a small table are most of the time otherwise.
     "spark.databricks.delta.snapshotPartitions": "1",
     "spark.databricks.delta.retentionDurationCheck.enabled": "false",
@@ -55,8 +59,7 @@ class Spark:
 
     def describe(self, path, apps=()):
         snapshot = self.delta_log(path).unsafeVolatileSnapshot()
-        metadata = snapshot.metadata()
-        detail = self.session.sql(f"DESCRIBE DETAIL delta.`{path}`").first()
+        metadata = json.loads(snapshot.metadata().json())["metaData"]
         txns = {}
         for app in apps:
             version = snapshot.transactions().get(app)
@@ -64,9 +67,9 @@ class Spark:
                 txns[app] = version.get()
         return {
             "version": snapshot.version(),
-            "schema": metadata.schemaString(),
-            "partitionColumns": detail.partitionColumns,
-            "properties": detail.properties,
+            "schema": metadata["schemaString"],
+            "partitionColumns": metadata["partitionColumns"],
+            "properties": metadata["configuration"],
             "history": [
                 {"version": e.version, "operation": e.operation, "userMetadata": e.userMetadata}
                 for e in self.session.sql(f"DESCRIBE HISTORY delta.`{path}`").collect()
