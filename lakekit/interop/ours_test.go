@@ -15,7 +15,6 @@ import (
 	"github.com/apache/arrow-go/v18/arrow/memory"
 
 	"taxilake/lakekit/delta"
-	"taxilake/lakekit/oss"
 )
 
 // ours are tables that our code writes, with what it can do to them.
@@ -93,8 +92,8 @@ var ours = []struct {
 		}
 	}},
 	{"many files in a commit", 0, func(t *testing.T, dir string) {
-		table := create(t, dir, delta.Definition{Schema: schema("id", delta.Long, "text", delta.String), Properties: map[string]string{delta.TargetFileSizeKey: "20000"}})
-		must[int64](t)(table.Append(t.Context(), delta.AppendOptions{}, sequence(t, 0, 5000), sequence(t, 5000, 5000), sequence(t, 10_000, 5000)))
+		table := create(t, dir, delta.Definition{Schema: schema("id", delta.Long, "text", delta.String), Properties: map[string]string{delta.TargetFileSizeKey: "100000"}})
+		must[int64](t)(table.Append(t.Context(), delta.AppendOptions{}, sequence(t, 0, 100_000), sequence(t, 100_000, 100_000), sequence(t, 200_000, 10_000)))
 		if s := snapshot(t, table); s.NumFiles() < 3 {
 			t.Errorf("%d files, want several", s.NumFiles())
 		}
@@ -416,12 +415,12 @@ func create(t testing.TB, dir string, definition delta.Definition) *delta.Table 
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	return must[*delta.Table](t)(delta.Create(t.Context(), must[*oss.Dir](t)(oss.OpenDir(dir)), definition))
+	return must[*delta.Table](t)(delta.Create(t.Context(), bucket(t, dir), definition))
 }
 
 func open(t testing.TB, dir string) *delta.Table {
 	t.Helper()
-	return must[*delta.Table](t)(delta.Open(t.Context(), must[*oss.Dir](t)(oss.OpenDir(dir))))
+	return must[*delta.Table](t)(delta.Open(t.Context(), bucket(t, dir)))
 }
 
 func snapshot(t testing.TB, table *delta.Table) *delta.Snapshot {

@@ -33,5 +33,6 @@ def serve(engine):
         try:
             answer = {"result": getattr(engine, request.pop("op"))(**request)}
         except Exception as e:
-            answer = {"error": f"{type(e).__name__}: {e}"[:4000]}
+            lines = [line for line in str(e).splitlines() if not line.startswith("\tat ")]
+            answer = {"error": f"{type(e).__name__}: " + "\n".join(lines)}
         print(json.dumps(answer), file=answers, flush=True)
