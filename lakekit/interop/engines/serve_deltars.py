@@ -1,5 +1,7 @@
 """delta-rs, by its Python package."""
 
+import time
+
 from serve import load, save, serve
 
 import deltalake
@@ -60,16 +62,30 @@ class DeltaRS:
     def checkpoint(self, path):
         DeltaTable(path).create_checkpoint()
 
-    def load(self, path, times):
-        """Seconds of each of some loads of a snapshot, the list of its files included."""
-        import time
+    def load_snapshot(self, path, times):
+        return timed(times, lambda i: DeltaTable(path).get_add_actions())
 
-        took = []
-        for _ in range(times):
-            begin = time.perf_counter()
-            DeltaTable(path).get_add_actions()
-            took.append(time.perf_counter() - begin)
-        return took
+    def time_append(self, path, rows, times):
+        table = load(rows)
+        return timed(times, lambda i: write_deltalake(f"{path}{i}", table, mode="append"))
+
+    def time_read(self, path, want, times):
+        def read(i):
+            batches = QueryBuilder().register("t", DeltaTable(path)).execute("SELECT * FROM t")
+            rows = sum(batch.num_rows for batch in batches)
+            assert rows == want, rows
+
+        return timed(times, read)
+
+
+def timed(times, do):
+    """The seconds that each of some calls of do took."""
+    took = []
+    for i in range(times):
+        begin = time.perf_counter()
+        do(i)
+        took.append(time.perf_counter() - begin)
+    return took
 
 
 serve(DeltaRS())
