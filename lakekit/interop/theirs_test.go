@@ -205,10 +205,12 @@ func TestRealRefusesSparks(t *testing.T) {
 		dir, clone := t.TempDir(), t.TempDir()
 		statements(t, dir, nil, "CREATE TABLE T (id BIGINT) USING delta", "INSERT INTO T VALUES (1)")
 		statements(t, clone, nil, "CREATE TABLE T SHALLOW CLONE delta.`"+dir+"`")
+		var refused error
 		for _, err := range snapshot(t, open(t, clone)).Scan(t.Context()) {
-			if !errors.Is(err, delta.ErrUnsupported) {
-				t.Errorf("error %v", err)
-			}
+			refused = err
+		}
+		if !errors.Is(refused, delta.ErrUnsupported) {
+			t.Errorf("error %v, want %v", refused, delta.ErrUnsupported)
 		}
 	})
 }
@@ -225,7 +227,7 @@ var deltaRSs = []struct {
 	{"nested", 0, func(t *testing.T, dir string) {
 		deltaRSAppends(t, dir, records(t, nested, nestedRows), nil)
 	}},
-	{"floats and times without a zone", 0, func(t *testing.T, dir string) {
+	{"times without a zone", 0, func(t *testing.T, dir string) {
 		deltaRSAppends(t, dir, records(t, schema("id", delta.Long, "at", delta.TimestampNTZ), `[{"id":1,"at":"1900-01-01 00:00:00.000001"},{"id":2}]`), nil)
 	}},
 	{"partition values", 0, func(t *testing.T, dir string) {

@@ -25,8 +25,9 @@ SETTINGS = {
     # A small table asks for little work, and for none twice: compiled code does not pay.
     "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1",
     "spark.sql.codegen.wholeStage": "false",
-    # Fifty tasks for the state of a small table are most of the time otherwise.
+    # Tasks by the dozen for a small table are most of the time otherwise.
     "spark.databricks.delta.snapshotPartitions": "1",
+    "spark.sql.shuffle.partitions": "2",
     "spark.databricks.delta.retentionDurationCheck.enabled": "false",
     "spark.sql.warehouse.dir": os.path.join(os.getcwd(), "warehouse"),
 }
@@ -96,8 +97,10 @@ class Spark:
     def stream(self, servers, topic, schema, path, checkpoint, max_offsets):
         """Takes what is in the topic, as the course's query does, and ends."""
         self.session._jvm.org.apache.spark.sql.delta.DeltaLog.clearCache()
+        session = self.session.newSession()
+        session.conf.set("spark.sql.shuffle.partitions", "200")  # the default, which the checkpoint notes
         query = (
-            self.session.readStream.format("kafka")
+            session.readStream.format("kafka")
             .option("kafka.bootstrap.servers", servers)
             .option("subscribe", topic)
             .option("startingOffsets", "earliest")
