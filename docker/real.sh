@@ -5,6 +5,8 @@
 #   real.sh up DIR    install what is missing into .cache/real, start both, and
 #                     write their addresses into DIR/real.env
 #   real.sh down DIR  end them; the data stays
+#   real.sh engines   install delta-rs, and Spark with Delta, into .cache/real/engines:
+#                     the tests let them read our tables, and take over our streams
 #
 #   REAL_PORTS=free   free ports, instead of KAFKA_PORT and OSS_PORT
 set -eu
@@ -30,8 +32,8 @@ up() {
 		announce
 		return
 	fi
-	check
-	install
+	check kafka minio
+	install kafka minio
 	down # the one that is left when the other was killed
 	umask 077
 	trap abort EXIT
@@ -93,7 +95,12 @@ running() {
 	esac
 }
 
-# check says what must be installed first. Maven and Go are needed only to install.
+engines() {
+	check engines
+	install engines
+}
+
+# check NAME... says what must be installed first. Maven and Go are needed only to install.
 check() {
 	missing=0
 	version=$("$java" -version 2>&1 | sed -n 's/.* version "\([0-9]*\).*/\1/p') || true
@@ -102,14 +109,21 @@ check() {
 		"sudo dnf install java-21-openjdk-headless" "brew install --cask temurin"
 	"$PYTHON" -c '' 2>/dev/null || missing "Python 3" \
 		"sudo apt-get install python3" "sudo dnf install python3" "brew install python"
-	openssl version >/dev/null 2>&1 || missing "openssl" \
-		"sudo apt-get install openssl" "sudo dnf install openssl" "brew install openssl"
-	ps -ww -o command= -p $$ >/dev/null 2>&1 || missing "ps with the option -p" \
-		"sudo apt-get install procps" "sudo dnf install procps-ng" "it comes with the system"
-	installed kafka || mvn -v >/dev/null 2>&1 || missing "Maven" \
-		"sudo apt-get install maven" "sudo dnf install maven" "brew install maven"
-	installed minio || go version >/dev/null 2>&1 || missing "Go" \
-		"sudo snap install go --classic" "sudo dnf install golang" "brew install go"
+	case " $* " in *" kafka "*)
+		openssl version >/dev/null 2>&1 || missing "openssl" \
+			"sudo apt-get install openssl" "sudo dnf install openssl" "brew install openssl"
+		ps -ww -o command= -p $$ >/dev/null 2>&1 || missing "ps with the option -p" \
+			"sudo apt-get install procps" "sudo dnf install procps-ng" "it comes with the system"
+		;;
+	esac
+	for name; do
+		installed "$name" || case $name in
+		minio) go version >/dev/null 2>&1 || missing "Go" \
+			"sudo snap install go --classic" "sudo dnf install golang" "brew install go" ;;
+		*) mvn -v >/dev/null 2>&1 || missing "Maven" \
+			"sudo apt-get install maven" "sudo dnf install maven" "brew install maven" ;;
+		esac
+	done
 	[ $missing -eq 0 ] || exit 1
 }
 
@@ -120,21 +134,27 @@ missing() {
 }
 
 install() {
-	installed kafka || part kafka "downloading Apache Kafka $kafka_version"
-	installed minio || part minio "building MinIO (some minutes)"
+	for name; do
+		installed "$name" || case $name in
+		kafka) part kafka "downloading Apache Kafka $kafka_version" ;;
+		minio) part minio "building MinIO (some minutes)" ;;
+		engines) part engines "downloading delta-rs and Spark with Delta" ;;
+		esac
+	done
 }
 
-# key NAME is what an installed service was made from.
+# key NAME is what an installed part was made from.
 key() {
 	case $1 in
 	kafka) cksum <"$here/real/pom.xml" ;;
 	minio) echo "$minio_version" ;;
+	engines) "$PYTHON" -V | cat - "$here/real/engines/pom.xml" "$here/real/engines/requirements.txt" | cksum ;;
 	esac
 }
 
 installed() { [ "$(cat "$cache/$1/installed" 2>/dev/null)" = "$(key "$1")" ]; }
 
-# part NAME DESCRIPTION installs a service into a folder that gets its name only
+# part NAME DESCRIPTION installs something into a folder that gets its name only
 # when it is complete.
 part() {
 	into=$cache/$1.new
@@ -160,6 +180,12 @@ make_kafka() {
 
 make_minio() {
 	GOBIN=$into CGO_ENABLED=0 GOFLAGS='' go install -trimpath -ldflags='-s -w' "github.com/minio/minio@$minio_version"
+}
+
+make_engines() {
+	mvn -B -C -f "$here/real/engines/pom.xml" dependency:copy-dependencies -DincludeScope=runtime -DexcludeTransitive=true -DoutputDirectory="$into/lib" &&
+		"$PYTHON" -m venv "$into/venv" &&
+		"$into/venv/bin/python" -m pip install --disable-pip-version-check -r "$here/real/engines/requirements.txt"
 }
 
 # setting NAME DEFAULT is looked up as lakekit does: environment, then .env.
@@ -369,7 +395,14 @@ announce() {
 	printf 'Logs are in %s. To end them: docker/real.sh down %s\n' "$dir/log" "$dir"
 }
 
-case ${1-} in up | down) ;; *) fail "usage: docker/real.sh up DIR | down DIR" ;; esac
+case ${1-}:$# in
+up:* | down:*) ;;
+engines:1)
+	engines
+	exit 0
+	;;
+*) fail "usage: docker/real.sh up DIR | down DIR | engines" ;;
+esac
 if [ $# -ne 2 ] || [ -z "$2" ]; then fail "usage: docker/real.sh $1 DIR"; fi
 [ "$1" = up ] || [ -d "$2" ] || exit 0
 mkdir -p "$2"

@@ -1,12 +1,15 @@
 #!/bin/sh
 # Runs the benchmarks of all packages, or of those given, one after the other,
-# five times each, and prints the medians.
+# five times each, and prints the medians. Where delta-rs can be installed, ours
+# are measured against it in the same run.
 set -eu
 
 root=$(cd "$(dirname "$0")/../.." && pwd -P)
 cd "$root"
 # shellcheck source=lakekit/jupyter/env.sh
 . "$root/lakekit/jupyter/env.sh"
+
+docker/real.sh engines && export LAKEKIT_REAL_ENGINES="$root/.cache/real/engines"
 
 [ $# -gt 0 ] || set -- ./...
 mkdir -p out

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Runs the tests that need what the kit stands in for: starts Apache Kafka and
-# MinIO as ordinary processes, runs the Go tests that want them and the whole
-# course on them, and ends them. The last line is the count of the whole.
+# MinIO as ordinary processes, installs delta-rs and Spark, runs the Go tests
+# that want them and the whole course on Kafka and MinIO, and ends them. The last line is the count of the whole.
 set -eu
 
 root=$(cd "$(dirname "$0")/../.." && pwd -P)
@@ -31,17 +31,17 @@ trap finish EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM HUP
 
-heading "Apache Kafka and MinIO"
+heading "Apache Kafka, MinIO, delta-rs and Spark"
 REAL_PORTS=free docker/real.sh up "$out/services"
 set -a
 # shellcheck disable=SC1091
 . "$out/services/real.env"
 set +a
 
-heading "Go tests against Apache Kafka and MinIO, with the race detector"
+heading "Go tests against Apache Kafka, MinIO, delta-rs and Spark, with the race detector"
 # Suites that run on the real services beside the kit's own, and tests of real ones only.
 gotest -race -timeout 20m ./lakekit/kafka ./lakekit/oss || true
-gotest -race -timeout 20m -run '^TestReal' ./lakekit/... || true
+gotest -race -timeout 30m -run '^TestReal' ./lakekit/... || true
 
 heading "Notebooks on Apache Kafka and MinIO"
 set -a

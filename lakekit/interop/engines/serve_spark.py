@@ -1,0 +1,120 @@
+"""Spark with Delta and its Kafka source; the jars are those of pom.xml."""
+
+import glob
+import json
+import os
+import sys
+
+from serve import save, serve
+
+import pyspark
+from pyspark.sql import SparkSession
+from pyspark.sql import functions as f
+
+LIB = os.path.join(os.path.dirname(sys.executable), "..", "..", "lib")
+SETTINGS = {
+    "spark.driver.extraClassPath": ":".join(glob.glob(os.path.join(LIB, "*.jar"))),
+    "spark.driver.memory": "1g",
+    "spark.driver.host": "127.0.0.1",
+    "spark.driver.bindAddress": "127.0.0.1",
+    "spark.ui.enabled": "false",
+    "spark.ui.showConsoleProgress": "false",
+    "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
+    "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
+    "spark.sql.session.timeZone": "UTC",
+    # A small table asks for little work, and for none twice: compiled code does not pay.
+    "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1",
+    "spark.sql.codegen.wholeStage": "false",
+    # Tasks by the dozen for a small table are most of the time otherwise.
+    "spark.databricks.delta.snapshotPartitions": "1",
+    "spark.sql.shuffle.partitions": "2",
+    "spark.databricks.delta.retentionDurationCheck.enabled": "false",
+    "spark.sql.warehouse.dir": os.path.join(os.getcwd(), "warehouse"),
+}
+
+
+class Spark:
+    def __init__(self):
+        builder = SparkSession.builder.master("local[2]")
+        for key, value in SETTINGS.items():
+            builder = builder.config(key, value)
+        self.session = builder.getOrCreate()
+        self.session.sparkContext.setLogLevel("ERROR")
+        self.version = "Spark " + pyspark.__version__
+
+    def delta_log(self, path):
+        """A new one: others have written since the last look."""
+        log = self.session._jvm.org.apache.spark.sql.delta.DeltaLog
+        log.clearCache()
+        return log.forTable(self.session._jsparkSession, path)
+
+    def read(self, path, into, version=None, timestamp=None, where=None):
+        self.delta_log(path)
+        reader = self.session.read.format("delta")
+        if version is not None:
+            reader = reader.option("versionAsOf", version)
+        if timestamp is not None:
+            reader = reader.option("timestampAsOf", timestamp)
+        rows = reader.load(path)
+        save((rows.where(where) if where else rows).toArrow(), into)
+
+    def describe(self, path, apps=()):
+        snapshot = self.delta_log(path).unsafeVolatileSnapshot()
+        metadata = json.loads(snapshot.metadata().json())["metaData"]
+        txns = {}
+        for app in apps:
+            version = snapshot.transactions().get(app)
+            if version.isDefined():
+                txns[app] = version.get()
+        return {
+            "version": snapshot.version(),
+            "schema": metadata["schemaString"],
+            "partitionColumns": metadata["partitionColumns"],
+            "properties": metadata["configuration"],
+            "history": [
+                {"version": e.version, "operation": e.operation, "userMetadata": e.userMetadata}
+                for e in self.session.sql(f"DESCRIBE HISTORY delta.`{path}`").collect()
+            ],
+            "txns": txns,
+        }
+
+    def sql(self, statements, conf=None):
+        """Runs statements one after the other, with these settings."""
+        self.session._jvm.org.apache.spark.sql.delta.DeltaLog.clearCache()
+        conf = conf or {}
+        for key, value in conf.items():
+            self.session.conf.set(key, value)
+        try:
+            for statement in statements:
+                self.session.sql(statement)
+        finally:
+            for key in conf:
+                if key in SETTINGS:
+                    self.session.conf.set(key, SETTINGS[key])
+                else:
+                    self.session.conf.unset(key)
+
+    def stream(self, servers, topic, schema, path, checkpoint, max_offsets):
+        """Takes what is in the topic, as the course's query does, and ends."""
+        self.session._jvm.org.apache.spark.sql.delta.DeltaLog.clearCache()
+        session = self.session.newSession()
+        session.conf.set("spark.sql.shuffle.partitions", "200")  # the default, which the checkpoint notes
+        query = (
+            session.readStream.format("kafka")
+            .option("kafka.bootstrap.servers", servers)
+            .option("subscribe", topic)
+            .option("startingOffsets", "earliest")
+            .option("maxOffsetsPerTrigger", max_offsets)
+            .load()
+            .select(f.from_json(f.col("value").cast("string"), schema).alias("record"))
+            .select("record.*")
+            .writeStream.format("delta")
+            .option("checkpointLocation", checkpoint)
+            .trigger(availableNow=True)
+            .start(path)
+        )
+        query.awaitTermination()
+        return {"id": query.id, "batches": [p["batchId"] for p in query.recentProgress]}
+
+
+serve(Spark())
