@@ -4,7 +4,7 @@ SHELL := /bin/sh
 JUPYTER := lakekit/jupyter
 LAKEKIT := .bin/lakekit
 
-.PHONY: help setup run lab up down reset status doctor test test-real real-up real-down bench lint clean
+.PHONY: help setup run lab up down reset status doctor test test-real real-up real-down bench bench-spark lint clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
@@ -47,6 +47,9 @@ real-down: ## end Apache Kafka and MinIO; their data stays
 
 bench: ## run the benchmarks one after the other, five times each, and print medians
 	@$(JUPYTER)/bench.sh
+
+bench-spark: setup ## drain one topic with the kit and with Spark Structured Streaming, five times each
+	@BENCH='^BenchmarkSpark$$' $(JUPYTER)/bench.sh ./lakekit/ingest
 
 lint: setup ## check formatting, vet, staticcheck, notebooks without outputs, shell scripts
 	@$(JUPYTER)/lint.sh

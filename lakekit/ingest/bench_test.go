@@ -3,9 +3,12 @@ package ingest
 import (
 	"bufio"
 	"context"
+	"encoding/json"
 	"fmt"
+	"math"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -13,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/apache/arrow-go/v18/arrow/array"
 	confluent "github.com/confluentinc/confluent-kafka-go/v2/kafka"
 
 	"taxilake/lakekit/broker"
@@ -58,24 +62,45 @@ func benchPart(role, servers, dir string, records int64) *exec.Cmd {
 		part.Args = append(part.Args, "-test.cpuprofile", profile, "-test.memprofile", profile+".heap", "-test.memprofilerate", "65536")
 	}
 	part.Env = append(os.Environ(), benchRole+"="+role, benchServers+"="+servers, benchDir+"="+dir, benchRecords+"="+strconv.FormatInt(records, 10))
-	part.Stderr = os.Stderr
 	return part
 }
 
 // spent is what a process took.
 type spent struct {
-	wall, cpu time.Duration
-	rss       int64 // most bytes resident
+	wall  time.Duration
+	first time.Duration // until the table had rows
+	cpu   time.Duration
+	rss   int64 // most bytes resident
 }
 
-func runPart(t testing.TB, part *exec.Cmd) spent {
+// runPart runs a process that fills the table in dir, if any.
+func runPart(t testing.TB, part *exec.Cmd, dir string) (s spent) {
 	t.Helper()
+	log := new(strings.Builder)
+	part.Stderr = log
 	began := time.Now()
-	if out, err := part.Output(); err != nil {
-		t.Fatalf("%v: %s", err, out)
+	if err := part.Start(); err != nil {
+		t.Fatal(err)
 	}
-	usage := part.ProcessState.SysUsage().(*syscall.Rusage)
-	return spent{time.Since(began), part.ProcessState.UserTime() + part.ProcessState.SystemTime(), usage.Maxrss << 10}
+	ended := make(chan error, 1)
+	go func() { ended <- part.Wait() }()
+	commit := filepath.Join(dir, tablePrefix, "_delta_log", "00000000000000000001.json")
+	for {
+		select {
+		case err := <-ended:
+			if err != nil {
+				t.Fatalf("%v: %s", err, log)
+			}
+			s.wall = time.Since(began)
+			s.cpu = part.ProcessState.UserTime() + part.ProcessState.SystemTime()
+			s.rss = part.ProcessState.SysUsage().(*syscall.Rusage).Maxrss << 10
+			return s
+		case <-time.After(5 * time.Millisecond):
+			if _, err := os.Stat(commit); err == nil && s.first == 0 {
+				s.first = time.Since(began)
+			}
+		}
+	}
 }
 
 // BenchmarkDrain drains a topic of taxi records into a Delta table on the local
@@ -84,10 +109,7 @@ func runPart(t testing.TB, part *exec.Cmd) spent {
 // the query's records per second and CPU time per record over the bare
 // consumer's. INGEST_BENCH_RECORDS sets how many records.
 func BenchmarkDrain(b *testing.B) {
-	records := int64(5_000_000)
-	if n, err := strconv.ParseInt(os.Getenv(benchRecords), 10, 64); err == nil {
-		records = n
-	}
+	records := recordsOf(b, 5_000_000)
 	servers := benchBroker(b)
 	benchTopic(b, servers)
 	if _, err := kafka.Produce(b.Context(), kafka.Config{"bootstrap.servers": servers}, taxiRows(b, records), kafka.ProduceOptions{Topic: testTopic}); err != nil {
@@ -95,8 +117,9 @@ func BenchmarkDrain(b *testing.B) {
 	}
 	var query, bare spent
 	for b.Loop() {
-		bare = bare.and(runPart(b, benchPart("bare", servers, "", records)))
-		query = query.and(runPart(b, benchPart("query", servers, b.TempDir(), records)))
+		bare = bare.and(runPart(b, benchPart("bare", servers, "", records), ""))
+		dir := b.TempDir()
+		query = query.and(runPart(b, benchPart("query", servers, dir, records), dir))
 	}
 	drained := float64(b.N) * float64(records)
 	b.ReportMetric(drained/query.wall.Seconds(), "records/s")
@@ -106,8 +129,98 @@ func BenchmarkDrain(b *testing.B) {
 	b.ReportMetric(float64(query.rss)/(1<<20), "MiB-resident")
 }
 
+// BenchmarkSpark drains the same topic with our query and with Spark Structured
+// Streaming, in turn: batches of 500,000 records, the same schema and codec. Both
+// begin with the start of their process. "spark/ours" is Spark's time over ours,
+// also to the first rows in the table, and its CPU time over ours.
+func BenchmarkSpark(b *testing.B) {
+	engines := os.Getenv("LAKEKIT_REAL_ENGINES")
+	if engines == "" {
+		b.Skip("LAKEKIT_REAL_ENGINES is not set; make bench-spark sets it")
+	}
+	records := recordsOf(b, 5_000_000)
+	servers := benchBroker(b)
+	benchTopic(b, servers)
+	if _, err := kafka.Produce(b.Context(), kafka.Config{"bootstrap.servers": servers}, taxiRows(b, records), kafka.ProduceOptions{Topic: testTopic}); err != nil {
+		b.Fatal(err)
+	}
+	var ours, sparks spent
+	for b.Loop() {
+		dir := b.TempDir()
+		ours = ours.and(runPart(b, benchPart("query", servers, dir, records), dir))
+		oursSum := sumOfFares(b, dir, records)
+
+		dir = b.TempDir()
+		benchTable(b, dir)
+		part := exec.Command(filepath.Join(engines, "venv", "bin", "python"), "../interop/engines/drain_spark.py", servers, testTopic, dir)
+		out := new(strings.Builder)
+		part.Stdout = out
+		theirs := runPart(b, part, dir)
+		// The kernel tells Python's share only: the JVM is a process of its own.
+		var jvm struct{ CPU, RSS int64 }
+		if err := json.Unmarshal([]byte(out.String()), &jvm); err != nil {
+			b.Fatal(err, out)
+		}
+		theirs.cpu, theirs.rss = theirs.cpu+time.Duration(jvm.CPU), theirs.rss+jvm.RSS
+		sparks = sparks.and(theirs)
+		if sum := sumOfFares(b, dir, records); sum != oursSum {
+			b.Fatalf("fares are %v in Spark's table, %v in ours", sum, oursSum)
+		}
+	}
+	drained := float64(b.N) * float64(records)
+	b.ReportMetric(drained/ours.wall.Seconds(), "records/s")
+	b.ReportMetric(drained/sparks.wall.Seconds(), "spark-records/s")
+	b.ReportMetric(sparks.wall.Seconds()/ours.wall.Seconds(), "spark/ours-time")
+	b.ReportMetric(sparks.first.Seconds()/ours.first.Seconds(), "spark/ours-first-rows")
+	b.ReportMetric(sparks.cpu.Seconds()/ours.cpu.Seconds(), "spark/ours-cpu")
+	b.ReportMetric(1e6*ours.cpu.Seconds()/drained, "cpu-s/million")
+	b.ReportMetric(1e6*sparks.cpu.Seconds()/drained, "spark-cpu-s/million")
+	b.ReportMetric(float64(ours.rss)/(1<<20), "MiB-resident")
+	b.ReportMetric(float64(sparks.rss)/(1<<20), "spark-MiB-resident")
+}
+
+// sumOfFares checks the number of rows, and adds up their fares in cents.
+func sumOfFares(t testing.TB, dir string, records int64) (cents int64) {
+	t.Helper()
+	store, err := oss.OpenDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	snapshot, err := openTable(t, store, tablePrefix).Snapshot(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var rows int64
+	for batch, err := range snapshot.Scan(t.Context()) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		rows += batch.NumRows()
+		for _, fare := range batch.Column(1).(*array.Float64).Float64Values() {
+			cents += int64(math.Round(fare * 100))
+		}
+	}
+	if rows != records {
+		t.Fatalf("%d rows, want %d", rows, records)
+	}
+	return cents
+}
+
+func recordsOf(t testing.TB, otherwise int64) int64 {
+	t.Helper()
+	text := os.Getenv(benchRecords)
+	if text == "" {
+		return otherwise
+	}
+	n, err := strconv.ParseInt(text, 10, 64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
 func (s spent) and(other spent) spent {
-	return spent{s.wall + other.wall, s.cpu + other.cpu, max(s.rss, other.rss)}
+	return spent{s.wall + other.wall, s.first + other.first, s.cpu + other.cpu, max(s.rss, other.rss)}
 }
 
 // BenchmarkFreshness sends 10,000 records a second and measures how long after
@@ -182,6 +295,7 @@ func rowsAt(t testing.TB, store oss.Bucket, want int, every time.Duration) []tim
 func benchBroker(t testing.TB) (servers string) {
 	t.Helper()
 	part := benchPart("broker", "", t.TempDir(), 0)
+	part.Stderr = os.Stderr
 	out, err := part.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)

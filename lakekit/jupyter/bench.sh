@@ -1,7 +1,7 @@
 #!/bin/sh
 # Runs the benchmarks of all packages, or of those given, one after the other,
 # five times each, and prints the medians. Where delta-rs can be installed, ours
-# are measured against it in the same run.
+# are measured against it in the same run. BENCH=regexp: those only.
 set -eu
 
 root=$(cd "$(dirname "$0")/../.." && pwd -P)
@@ -12,8 +12,9 @@ cd "$root"
 docker/real.sh engines && export LAKEKIT_REAL_ENGINES="$root/.cache/real/engines"
 
 [ $# -gt 0 ] || set -- ./...
+[ -n "${BENCH-}" ] || set -- -skip '^BenchmarkSpark$' "$@" # half an hour of its own: make bench-spark
 mkdir -p out
-go test -run '^$' -bench . -benchmem -count 5 -p 1 -timeout 60m "$@" >out/bench.txt || {
+go test -run '^$' -bench "${BENCH:-.}" -benchmem -count 5 -p 1 -timeout 60m "$@" >out/bench.txt || {
 	cat out/bench.txt
 	exit 1
 }

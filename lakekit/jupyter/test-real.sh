@@ -37,6 +37,8 @@ set -a
 # shellcheck disable=SC1091
 . "$out/services/real.env"
 set +a
+docker/real.sh engines
+export LAKEKIT_REAL_ENGINES="$root/.cache/real/engines"
 
 heading "Go tests against Apache Kafka, MinIO, delta-rs and Spark, with the race detector"
 # Suites that run on the real services beside the kit's own, and tests of real ones only.
