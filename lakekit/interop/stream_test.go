@@ -24,9 +24,8 @@ import (
 	"taxilake/lakekit/delta"
 	"taxilake/lakekit/ingest"
 	"taxilake/lakekit/kafka"
-	"taxilake/lakekit/oss/osstest"
-
 	"taxilake/lakekit/oss"
+	"taxilake/lakekit/oss/osstest"
 )
 
 // lake is a topic, and a folder with the table and the checkpoint of the
@@ -102,7 +101,7 @@ func (l *lake) ours(hook osstest.Hook) {
 	if _, err := delta.Open(l.t.Context(), bucket(l.t, l.table())); errors.Is(err, delta.ErrNotTable) {
 		create(l.t, l.table(), delta.Definition{Schema: tripSchema, Properties: map[string]string{delta.CheckpointIntervalKey: "4"}})
 	}
-	var store oss.Bucket = bucket(l.t, l.dir)
+	store := bucket(l.t, l.dir)
 	var dead atomic.Bool
 	killed := make(chan struct{})
 	if hook != nil {

@@ -29,6 +29,7 @@ SETTINGS = {
     "spark.databricks.delta.snapshotPartitions": "1",
     "spark.sql.shuffle.partitions": "2",
     "spark.databricks.delta.retentionDurationCheck.enabled": "false",
+    "spark.local.dir": os.getcwd(),
     "spark.sql.warehouse.dir": os.path.join(os.getcwd(), "warehouse"),
 }
 
