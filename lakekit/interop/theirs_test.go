@@ -121,13 +121,13 @@ var sparks = []struct {
 		"ALTER TABLE T SET TBLPROPERTIES ('delta.enableInCommitTimestamps' = 'true')",
 		"INSERT INTO T VALUES (2)",
 	}},
-	{name: "change data, constraints, defaults", refused: "checkConstraints", statements: []string{
+	{name: "change data, constraints, defaults", refused: "allowColumnDefaults", statements: []string{
 		"CREATE TABLE T (id BIGINT, x INT DEFAULT 7) USING delta TBLPROPERTIES ('delta.enableChangeDataFeed' = 'true', 'delta.feature.allowColumnDefaults' = 'supported')",
 		"ALTER TABLE T ADD CONSTRAINT positive CHECK (x > 0)",
 		"INSERT INTO T (id) VALUES (1), (2)",
 		"UPDATE T SET x = 3 WHERE id = 2",
 	}},
-	{name: "row tracking and clustering", refused: "rowTracking", statements: []string{
+	{name: "row tracking and clustering", refused: "domainMetadata", statements: []string{
 		"CREATE TABLE T (id BIGINT, x INT) USING delta CLUSTER BY (x) TBLPROPERTIES ('delta.enableRowTracking' = 'true')",
 		"INSERT INTO T VALUES (1, 1), (2, 2)", "INSERT INTO T VALUES (3, 3)", "OPTIMIZE T", "DELETE FROM T WHERE x = 2",
 	}},
