@@ -160,7 +160,7 @@ var v2Checkpoint = []string{
 	"INSERT INTO T VALUES (5, 'after')",
 }
 
-// statements runs SQL in Spark on the table at dir.
+// statements runs SQL in Spark on the table at dir, which T stands for.
 func statements(t testing.TB, dir string, conf map[string]string, statements ...string) {
 	t.Helper()
 	on := make([]string, len(statements))
