@@ -252,7 +252,7 @@ func compare(t *testing.T, e *engine, dir string, from int64) {
 	table := open(t, dir)
 	s := snapshot(t, table)
 	txns := map[string]int64{}
-	apps := []string{"nobody"}
+	apps := []string{"nobody", "batch job", "loader", "theirs"} // those of their tables, and ours
 	for app, txn := range s.Txns() {
 		txns[app], apps = txn.Version, append(apps, app)
 	}

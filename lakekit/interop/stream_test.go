@@ -24,9 +24,8 @@ import (
 	"taxilake/lakekit/delta"
 	"taxilake/lakekit/ingest"
 	"taxilake/lakekit/kafka"
-	"taxilake/lakekit/oss/osstest"
-
 	"taxilake/lakekit/oss"
+	"taxilake/lakekit/oss/osstest"
 )
 
 // lake is a topic, and a folder with the table and the checkpoint of the
@@ -43,7 +42,8 @@ type lake struct {
 const (
 	topicPartitions = 3
 	recordsPerTurn  = 150
-	// offsetsPerTrigger makes several batches of a turn.
+	// offsetsPerTrigger makes three batches of a turn: the names of files in
+	// TestRealHandover follow from that.
 	offsetsPerTrigger = 60
 )
 
@@ -102,7 +102,7 @@ func (l *lake) ours(hook osstest.Hook) {
 	if _, err := delta.Open(l.t.Context(), bucket(l.t, l.table())); errors.Is(err, delta.ErrNotTable) {
 		create(l.t, l.table(), delta.Definition{Schema: tripSchema, Properties: map[string]string{delta.CheckpointIntervalKey: "4"}})
 	}
-	var store oss.Bucket = bucket(l.t, l.dir)
+	store := bucket(l.t, l.dir)
 	var dead atomic.Bool
 	killed := make(chan struct{})
 	if hook != nil {
@@ -135,7 +135,7 @@ func (l *lake) ours(hook osstest.Hook) {
 		case <-query.Done():
 			l.t.Errorf("the query ended before it was killed: %v", query.Err())
 		}
-		_ = query.Stop(l.t.Context()) // it was killed: what it says of that is of no interest
+		_ = query.Stop(l.t.Context()) // it was killed: what it says of that goes nowhere
 		return
 	}
 	if err := query.AwaitTermination(l.t.Context()); err != nil {
@@ -145,7 +145,7 @@ func (l *lake) ours(hook osstest.Hook) {
 
 var errKilled = errors.New("killed")
 
-// kill is a hook that ends the query at an operation on a key of batch n.
+// kill is a hook that ends the query at the first such operation on a key.
 func kill(operation, key string) osstest.Hook { return osstest.FailNth(operation, key, 1, errKilled) }
 
 // spark lets Spark take what is in the topic.
@@ -174,6 +174,7 @@ func (l *lake) forget(data bool) {
 		name+".checkpoint.parquet", fmt.Sprintf("table/_delta_log/.%020d.checkpoint.parquet.crc", version))
 }
 
+// remove deletes files; only the first must be there.
 func (l *lake) remove(names ...string) {
 	l.t.Helper()
 	for i, name := range names {

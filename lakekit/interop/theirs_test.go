@@ -19,8 +19,9 @@ var sparks = []struct {
 	name       string
 	statements []string
 	conf       map[string]string
-	from       int64 // the oldest version that can be read
-	dropped    int64 // commits before it are deleted, as log cleanup does
+	from       int64  // the oldest version that can be read
+	dropped    int64  // commits before it are deleted, as log cleanup does
+	refused    string // the table feature for which we do not write to it
 }{
 	{name: "plain", statements: []string{
 		"CREATE TABLE T (id BIGINT NOT NULL COMMENT 'the key', v VARCHAR(10), x DOUBLE) USING delta COMMENT 'plain'",
@@ -32,7 +33,7 @@ var sparks = []struct {
 	{name: "transaction identifier and user metadata", statements: []string{
 		"CREATE TABLE T (id BIGINT) USING delta", "INSERT INTO T VALUES (1)",
 	}, conf: map[string]string{"spark.databricks.delta.write.txnAppId": "batch job", "spark.databricks.delta.write.txnVersion": "41", "spark.databricks.delta.commitInfo.userMetadata": "the \"41st\" run"}},
-	{name: "column mapping by name", statements: []string{
+	{name: "column mapping by name", refused: "columnMapping", statements: []string{
 		"CREATE TABLE T (`id no` BIGINT, `a,b;{}()=` STRING, s STRUCT<a: INT, b: STRUCT<c: STRING>>, gone INT, `p.q r` STRING) USING delta PARTITIONED BY (`p.q r`) TBLPROPERTIES ('delta.columnMapping.mode' = 'name')",
 		"INSERT INTO T VALUES (1, 'one', struct(1, struct('c')), 7, 'A B')",
 		"ALTER TABLE T RENAME COLUMN `id no` TO `number one`",
@@ -42,14 +43,14 @@ var sparks = []struct {
 		"ALTER TABLE T ADD COLUMNS (gone STRING)",
 		"INSERT INTO T (`number one`, gone, part) VALUES (2, 'back', null)",
 	}},
-	{name: "column mapping by id", statements: []string{
+	{name: "column mapping by id", refused: "columnMapping", statements: []string{
 		"CREATE TABLE T (id BIGINT, `va lue` STRING, l ARRAY<STRUCT<x: INT>>, m MAP<STRING, STRUCT<v: DOUBLE>>, p INT) USING delta PARTITIONED BY (p) TBLPROPERTIES ('delta.columnMapping.mode' = 'id')",
 		"INSERT INTO T VALUES (1, 'one', array(struct(1), null), map('k', struct(1.5D)), 1), (9, null, null, null, null)",
 		"ALTER TABLE T RENAME COLUMN `va lue` TO value",
 		"ALTER TABLE T ADD COLUMNS (added STRING)",
 		"INSERT INTO T (id, value, l, added, p) VALUES (2, 'two', array(struct(2)), 'y', 2)",
 	}},
-	{name: "column mapping of an older table", statements: []string{
+	{name: "column mapping of an older table", refused: "columnMapping", statements: []string{
 		"CREATE TABLE T (id BIGINT, a STRING, b STRING) USING delta",
 		"INSERT INTO T VALUES (1, 'old a', 'old b')",
 		"ALTER TABLE T SET TBLPROPERTIES ('delta.columnMapping.mode' = 'name', 'delta.minReaderVersion' = '2', 'delta.minWriterVersion' = '5')",
@@ -58,7 +59,7 @@ var sparks = []struct {
 		"ALTER TABLE T ADD COLUMNS (b STRING)",
 		"INSERT INTO T VALUES (2, 'new a', 'new b')",
 	}},
-	{name: "deletion vectors", statements: []string{
+	{name: "deletion vectors", refused: "deletionVectors", statements: []string{
 		"CREATE TABLE T (id BIGINT, note STRING, p STRING) USING delta PARTITIONED BY (p) TBLPROPERTIES ('delta.enableDeletionVectors' = 'true')",
 		"INSERT INTO T SELECT /*+ COALESCE(1) */ id, concat('note ', id), IF(id % 2 = 0, 'even', 'o/d d') FROM range(200)",
 		"DELETE FROM T WHERE id BETWEEN 10 AND 19",
@@ -67,7 +68,7 @@ var sparks = []struct {
 		"MERGE INTO T AS t USING (SELECT 40L AS id UNION SELECT 1000L) s ON t.id = s.id WHEN MATCHED THEN DELETE WHEN NOT MATCHED THEN INSERT (id) VALUES (s.id)",
 		"OPTIMIZE T WHERE p = 'even'",
 	}},
-	{name: "deletion vectors behind a checkpoint", dropped: 4, from: 4, statements: []string{
+	{name: "deletion vectors behind a checkpoint", refused: "deletionVectors", dropped: 4, from: 4, statements: []string{
 		"CREATE TABLE T (id BIGINT, note STRING) USING delta TBLPROPERTIES ('delta.enableDeletionVectors' = 'true', 'delta.checkpointInterval' = '4', 'delta.columnMapping.mode' = 'name')",
 		"INSERT INTO T SELECT /*+ COALESCE(1) */ id, concat('note ', id) FROM range(100)",
 		"DELETE FROM T WHERE id BETWEEN 5 AND 8",
@@ -75,8 +76,8 @@ var sparks = []struct {
 		"DELETE FROM T WHERE id = 99",
 		"ALTER TABLE T RENAME COLUMN note TO text",
 	}},
-	{name: "V2 checkpoint in JSON", dropped: 3, from: 3, statements: v2Checkpoint, conf: map[string]string{"spark.databricks.delta.checkpointV2.topLevelFileFormat": "json", "spark.databricks.delta.checkpoint.partSize": "2"}},
-	{name: "V2 checkpoint in Parquet", dropped: 3, from: 3, statements: v2Checkpoint, conf: map[string]string{"spark.databricks.delta.checkpointV2.topLevelFileFormat": "parquet", "spark.databricks.delta.checkpoint.partSize": "2"}},
+	{name: "V2 checkpoint in JSON", refused: "v2Checkpoint", dropped: 3, from: 3, statements: v2Checkpoint, conf: map[string]string{"spark.databricks.delta.checkpointV2.topLevelFileFormat": "json", "spark.databricks.delta.checkpoint.partSize": "2"}},
+	{name: "V2 checkpoint in Parquet", refused: "v2Checkpoint", dropped: 3, from: 3, statements: v2Checkpoint, conf: map[string]string{"spark.databricks.delta.checkpointV2.topLevelFileFormat": "parquet", "spark.databricks.delta.checkpoint.partSize": "2"}},
 	{name: "checkpoint in parts", dropped: 3, from: 3, conf: map[string]string{"spark.databricks.delta.checkpoint.partSize": "2"}, statements: []string{
 		"CREATE TABLE T (id BIGINT, note STRING) USING delta TBLPROPERTIES ('delta.checkpointInterval' = '3', 'delta.checkpointPolicy' = 'classic')",
 		"INSERT INTO T SELECT id, concat('n', id) FROM range(0, 3, 1, 3)",
@@ -89,7 +90,7 @@ var sparks = []struct {
 		"INSERT INTO T VALUES (1, 1.25, TIMESTAMP '1961-01-01 00:00:00.000001', DATE '1961-01-01')",
 		"INSERT INTO T VALUES (2, 2.25, null, DATE '1962-01-01')",
 	}},
-	{name: "type widening", statements: []string{
+	{name: "type widening", refused: "typeWidening", statements: []string{
 		"CREATE TABLE T (id BIGINT, b TINYINT, f FLOAT, idec INT, d DATE, dec DECIMAL(5,2), l ARRAY<INT>, m MAP<TINYINT, FLOAT>, p SMALLINT) USING delta PARTITIONED BY (p) TBLPROPERTIES ('delta.enableTypeWidening' = 'true', 'delta.feature.timestampNtz' = 'supported')",
 		"INSERT INTO T VALUES (1, -128Y, CAST(1.1 AS FLOAT), 7, DATE '1969-12-31', 123.45, array(1, null), map(1Y, CAST(1.5 AS FLOAT)), 5S), (2, null, null, null, null, null, null, null, null)",
 		"ALTER TABLE T ALTER COLUMN b TYPE INT", "ALTER TABLE T ALTER COLUMN f TYPE DOUBLE", "ALTER TABLE T ALTER COLUMN idec TYPE DECIMAL(12,2)", "ALTER TABLE T ALTER COLUMN d TYPE TIMESTAMP_NTZ",
@@ -115,18 +116,18 @@ var sparks = []struct {
 		"ALTER TABLE T ADD COLUMNS (s.z BINARY, l.element.z DECIMAL(5,1), added MAP<STRING, BINARY>)",
 		"INSERT INTO T VALUES (5, struct(5, struct('e', array()), X'00FF'), array(struct(5, 'five', 5.5)), map(5, map('five', null)), map('k', X'CAFE'))",
 	}},
-	{name: "in-commit timestamps", statements: []string{
+	{name: "in-commit timestamps", refused: "inCommitTimestamp", statements: []string{
 		"CREATE TABLE T (id BIGINT) USING delta", "INSERT INTO T VALUES (1)",
 		"ALTER TABLE T SET TBLPROPERTIES ('delta.enableInCommitTimestamps' = 'true')",
 		"INSERT INTO T VALUES (2)",
 	}},
-	{name: "change data, constraints, defaults", statements: []string{
+	{name: "change data, constraints, defaults", refused: "allowColumnDefaults", statements: []string{
 		"CREATE TABLE T (id BIGINT, x INT DEFAULT 7) USING delta TBLPROPERTIES ('delta.enableChangeDataFeed' = 'true', 'delta.feature.allowColumnDefaults' = 'supported')",
 		"ALTER TABLE T ADD CONSTRAINT positive CHECK (x > 0)",
 		"INSERT INTO T (id) VALUES (1), (2)",
 		"UPDATE T SET x = 3 WHERE id = 2",
 	}},
-	{name: "row tracking and clustering", statements: []string{
+	{name: "row tracking and clustering", refused: "domainMetadata", statements: []string{
 		"CREATE TABLE T (id BIGINT, x INT) USING delta CLUSTER BY (x) TBLPROPERTIES ('delta.enableRowTracking' = 'true')",
 		"INSERT INTO T VALUES (1, 1), (2, 2)", "INSERT INTO T VALUES (3, 3)", "OPTIMIZE T", "DELETE FROM T WHERE x = 2",
 	}},
@@ -142,7 +143,7 @@ var sparks = []struct {
 		"CREATE TABLE T (id BIGINT, at TIMESTAMP_NTZ) USING delta TBLPROPERTIES ('delta.feature.vacuumProtocolCheck' = 'supported')",
 		"INSERT INTO T VALUES (1, TIMESTAMP_NTZ '1969-07-20 20:17:40.000001'), (2, null)",
 	}},
-	{name: "feature dropped again", statements: []string{
+	{name: "feature dropped again", refused: "checkpointProtection", statements: []string{
 		"CREATE TABLE T (id BIGINT) USING delta TBLPROPERTIES ('delta.enableDeletionVectors' = 'true')",
 		"INSERT INTO T SELECT /*+ COALESCE(1) */ id FROM range(20)",
 		"DELETE FROM T WHERE id < 5",
@@ -159,7 +160,7 @@ var v2Checkpoint = []string{
 	"INSERT INTO T VALUES (5, 'after')",
 }
 
-// statements runs SQL in Spark on the table at dir.
+// statements runs SQL in Spark on the table at dir, which T stands for.
 func statements(t testing.TB, dir string, conf map[string]string, statements ...string) {
 	t.Helper()
 	on := make([]string, len(statements))
@@ -169,7 +170,8 @@ func statements(t testing.TB, dir string, conf map[string]string, statements ...
 	spark.ask(t, request{"op": "sql", "statements": on, "conf": conf}, nil)
 }
 
-// TestRealReadsSparks: we read what Spark writes as it reads it.
+// TestRealReadsSparks: we read what Spark writes as it reads it, and write to it
+// or refuse to by a feature's name.
 func TestRealReadsSparks(t *testing.T) {
 	spark.need(t)
 	for _, table := range sparks {
@@ -179,6 +181,19 @@ func TestRealReadsSparks(t *testing.T) {
 			dropCommits(t, dir, table.dropped)
 			compare(t, spark, dir, table.from)
 			counted(t, dir)
+
+			ours := open(t, dir)
+			version, err := ours.Append(t.Context(), delta.AppendOptions{}, records(t, schema("id", snapshot(t, ours).Schema().Fields[0].Type), `[{"id":77}]`))
+			switch {
+			case table.refused != "":
+				if !errors.Is(err, delta.ErrUnsupported) || !strings.Contains(err.Error(), table.refused) {
+					t.Errorf("writing to it: %v, want an error that names %s", err, table.refused)
+				}
+			case err != nil:
+				t.Error(err)
+			default:
+				compare(t, spark, dir, version)
+			}
 		})
 	}
 }

@@ -9,7 +9,7 @@ class DuckDB:
     version = "DuckDB " + duckdb.__version__
 
     def __init__(self):
-        self.connection = duckdb.connect()
+        self.connection = duckdb.connect(config={"extension_directory": "duckdb_extensions"})
 
     def probe(self):
         """Why there is no delta extension, or nothing."""

@@ -28,7 +28,9 @@ SETTINGS = {
     # Tasks by the dozen for a small table are most of the time otherwise.
     "spark.databricks.delta.snapshotPartitions": "1",
     "spark.sql.shuffle.partitions": "2",
+    "spark.sql.sources.parallelPartitionDiscovery.parallelism": "2",  # of VACUUM; the default is 10,000
     "spark.databricks.delta.retentionDurationCheck.enabled": "false",
+    "spark.local.dir": os.getcwd(),
     "spark.sql.warehouse.dir": os.path.join(os.getcwd(), "warehouse"),
 }
 
