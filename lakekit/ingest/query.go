@@ -34,6 +34,8 @@ type Query struct {
 	conf   json.RawMessage
 	target api.PartitionOffsets // AvailableNow ends there
 	last   time.Time            // start of the last trigger
+	// lastPlan is when a batch was last planned; zero when none was in this run.
+	lastPlan time.Time
 
 	ctx           context.Context // of the run
 	cancel        context.CancelFunc
@@ -271,14 +273,17 @@ func (q *Query) plan(t *triggerTimes) (b *batch, latest api.PartitionOffsets, er
 	q.noteLatest(latest, waiters)
 	if q.options.Trigger.kind == triggerAvailableNow {
 		if q.target == nil {
-			q.target = latest
+			if q.target, err = q.chooseEnd(latest); err != nil {
+				return nil, nil, err
+			}
 		}
 		latest = q.target
 	}
 	end := planEnd(q.start, latest, q.batchLimit())
-	if !hasWork(q.start, end) {
+	if !hasWork(q.start, end) || q.tooFew(latest) && len(waiters) == 0 {
 		return nil, latest, nil
 	}
+	q.lastPlan = q.options.Clock.Now()
 	conf := q.conf
 	b = &batch{
 		id:    q.committed + 1,
@@ -305,6 +310,16 @@ func (q *Query) batchLimit() int64 {
 		return q.options.MaxOffsetsPerTrigger
 	}
 	return defaultBatchRecords
+}
+
+// tooFew: the batch is put off until minOffsetsPerTrigger are there, or
+// maxTriggerDelay is over.
+func (q *Query) tooFew(latest api.PartitionOffsets) bool {
+	if q.options.Trigger.ends() || countBehind(latest, q.start) > 0 {
+		return false
+	}
+	return countBehind(q.start, latest) < q.options.MinOffsetsPerTrigger &&
+		q.options.Clock.Now().Sub(q.lastPlan) < q.options.MaxTriggerDelay
 }
 
 // hasWork: there are records to read, or offsets went back, which must be
