@@ -128,12 +128,13 @@ func (q *Query) checkTopicIDs(bound binding, now map[string]string, haveOffsets 
 // checkNew refuses a table that an application has written under a
 // transaction id: it may be another stream, and this one cannot know where that
 // one ended. Starting offsets by JSON say where. Spark's streams use their
-// query id, other writers names of their own, so that every id counts.
+// query id, other writers names of their own, so that every id counts but those
+// of replays, which follow a stream.
 func (q *Query) checkNew(snapshot *delta.Snapshot) error {
 	if strings.HasPrefix(strings.TrimSpace(q.options.StartingOffsets), "{") {
 		return nil
 	}
-	txns := slices.Collect(maps.Values(snapshot.Txns()))
+	txns := slices.DeleteFunc(slices.Collect(maps.Values(snapshot.Txns())), func(txn delta.Txn) bool { return isReplay(txn.AppID) })
 	if len(txns) == 0 {
 		return nil
 	}
