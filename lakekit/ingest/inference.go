@@ -21,13 +21,17 @@ import (
 // values that do not fit the string that two types became are dead letters.
 type columnTypes map[string]delta.DataType
 
-// maxColumns bounds what records may widen a table to: one producer with
-// changing names must not make it unusable.
-const maxColumns = 1000
+// What records may widen a table to is bounded: one producer of changing or
+// endless names must not make it unusable.
+const (
+	maxColumns    = 1000 // with those in structs and arrays
+	maxColumnName = 255  // bytes
+	maxNesting    = 16   // deeper values make no column
+)
 
 func (t columnTypes) note(name string, value jsonValue) {
 	before, seen := t[name]
-	if inferred := inferType(value); seen {
+	if inferred := inferType(value, 1); seen {
 		t[name] = commonType(before, inferred)
 	} else {
 		t[name] = inferred
@@ -47,21 +51,41 @@ func (t columnTypes) merge(others columnTypes) {
 // known, of a name that a column can have and that the schema does not use, be
 // it in other letters' case.
 func (t columnTypes) beyond(schema delta.Schema) (fields []delta.Field) {
-	taken := map[string]bool{}
-	for _, field := range schema.Fields {
-		taken[strings.ToLower(field.Name)] = true
-	}
+	columns := leaves(schema)
 	for _, field := range fieldsOf(t) {
-		if lower := strings.ToLower(field.Name); !taken[lower] && len(taken) < maxColumns {
-			taken[lower] = true
-			fields = append(fields, field)
+		if _, taken := schema.Field(field.Name); taken {
+			continue
 		}
+		if columns += leaves(field.Type); columns > maxColumns {
+			break
+		}
+		fields = append(fields, field)
 	}
 	return fields
 }
 
+// leaves are the columns that a type takes in a Parquet file.
+func leaves(t delta.DataType) int {
+	switch t := t.(type) {
+	case delta.Array:
+		return leaves(t.Element)
+	case delta.Map:
+		return leaves(t.Key) + leaves(t.Value)
+	case delta.Schema:
+		n := 0
+		for _, field := range t.Fields {
+			n += leaves(field.Type)
+		}
+		return n
+	}
+	return 1
+}
+
 // inferType is the type of a scanned value, nil when null says nothing of it.
-func inferType(value jsonValue) delta.DataType {
+func inferType(value jsonValue, depth int) delta.DataType {
+	if depth > maxNesting {
+		return nil
+	}
 	switch value.kind {
 	case jsonBool:
 		return delta.Boolean
@@ -77,14 +101,14 @@ func inferType(value jsonValue) delta.DataType {
 	case jsonArray:
 		list := delta.Array{ContainsNull: true}
 		_ = value.elements(func(element jsonValue) error { // it was scanned before
-			list.Element = commonType(list.Element, inferType(element))
+			list.Element = commonType(list.Element, inferType(element, depth+1))
 			return nil
 		})
 		return list
 	case jsonObject:
 		members := columnTypes{}
 		_ = value.members(func(m member) error {
-			members[string(m.name.appendContent(nil))] = inferType(m.value)
+			members[string(m.name.appendContent(nil))] = inferType(m.value, depth+1)
 			return nil
 		})
 		return structOf(members)
@@ -171,7 +195,7 @@ func columnType(t delta.DataType) (known delta.DataType, ok bool) {
 // isColumnName: Parquet takes no other names without column mapping
 // (PROTOCOL.md, section Column Mapping).
 func isColumnName(name string) bool {
-	return name != "" && !strings.ContainsAny(name, " ,;{}()\n\t=")
+	return name != "" && len(name) <= maxColumnName && !strings.ContainsAny(name, " ,;{}()\n\t=")
 }
 
 // addColumns appends columns to a table's schema, as ALTER TABLE ADD COLUMNS
