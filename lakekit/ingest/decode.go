@@ -181,6 +181,8 @@ func (c *column) bind(name string, field arrow.Field, builder array.Builder) err
 	case *array.BinaryBuilder:
 		c.want, c.convert = "base64 of binary", convertBinary
 		c.append = func(c *column) { b.Append(c.bytes) }
+	case *array.Decimal128Builder:
+		c.bindDecimal(field.Type.(*arrow.Decimal128Type), b)
 	case *array.StructBuilder:
 		return c.bindStruct(field.Type.(*arrow.StructType), b)
 	case *array.MapBuilder:

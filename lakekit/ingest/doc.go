@@ -16,7 +16,6 @@
 // restart cannot make exact is refused with one of the errors in errors.go.
 //
 // Caveats: one run of a query at a time; a second one fails, as in Spark.
-// Columns of type decimal, and maps whose keys are no strings, cannot be
-// streamed into. Members of a record match columns by their exact name, and
+// Maps whose keys are no strings cannot be streamed into. Members of a record match columns by their exact name, and
 // values their types strictly: "7" is no long.
 package ingest

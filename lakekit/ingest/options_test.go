@@ -342,15 +342,17 @@ func TestNestedColumns(t *testing.T) {
 	point := delta.Schema{Fields: []delta.Field{{Name: "x", Type: delta.Double}, {Name: "y", Type: delta.Double, Nullable: true}}}
 	w.replaceTable(delta.Schema{Fields: append(slices.Clone(recordSchema.Fields),
 		delta.Field{Name: "path", Type: delta.Array{Element: point, ContainsNull: true}, Nullable: true},
-		delta.Field{Name: "fees", Type: delta.Map{Key: delta.String, Value: delta.Long}, Nullable: true})})
+		delta.Field{Name: "fees", Type: delta.Map{Key: delta.String, Value: delta.Long}, Nullable: true},
+		delta.Field{Name: "toll", Type: delta.Decimal{Precision: 5, Scale: 2}, Nullable: true})})
 	w.send(
-		`{"id":0,"path":[{"x":1},null,{"y":2,"x":3,"x":4}],"fees":{"a":1,"b":2,"a":3}}`,
+		`{"id":0,"path":[{"x":1},null,{"y":2,"x":3,"x":4}],"fees":{"a":1,"b":2,"a":3},"toll":1.005}`,
 		`{"id":1,"path":[],"fees":{}}`,
 		`{"id":2}`,
 		`{"id":3,"path":[{"y":2}]}`,
 		`{"id":3,"path":[{"x":"1"}]}`,
 		`{"id":3,"path":{}}`,
 		`{"id":3,"fees":{"a":null}}`,
+		`{"id":3,"toll":1000}`,
 	)
 	w.next = 3
 	w.mustRun(w.options())
@@ -361,7 +363,10 @@ func TestNestedColumns(t *testing.T) {
 	if got, want := w.column("fees"), []string{`[]`, `[{"key":"a","value":3},{"key":"b","value":2}]`, "null"}; !slices.Equal(got, want) {
 		t.Errorf("fees: %v, want %v", got, want)
 	}
-	reasons := []string{`field "path[].x": missing`, `field "path[].x": wrong type: a string, want double`, `field "path": wrong type: an object, want array`, `field "fees{}": null in a required field`}
+	if got, want := w.column("toll"), []string{"1.01", "null", "null"}; !slices.Equal(got, want) {
+		t.Errorf("toll: %v, want %v", got, want)
+	}
+	reasons := []string{`field "path[].x": missing`, `field "path[].x": wrong type: a string, want double`, `field "path": wrong type: an object, want array`, `field "fees{}": null in a required field`, `field "toll": 1000 is out of range of decimal`}
 	for i, letter := range w.letters() {
 		if !strings.HasSuffix(letter, reasons[i]) {
 			t.Errorf("%s, want %s", letter, reasons[i])

@@ -387,6 +387,17 @@ func TestMalformedRecordsGoToDeadLetters(t *testing.T) {
 	if verdict := w.verified(); verdict.Rows != 100 || verdict.DeadLetters != int64(len(bad)) {
 		t.Errorf("verdict: %+v", verdict)
 	}
+	if out := w.does("dead-letters", "show", "--limit", "50"); !strings.Contains(out, "wrong type: a string, want double") || !strings.Contains(out, `field "passenger_count": null in a required field`) {
+		t.Errorf("dead-letters show:\n%s", out)
+	}
+	var replay api.DeadLetterReplay
+	if out := w.does("dead-letters", "replay", "--json"); json.Unmarshal([]byte(out), &replay) != nil || replay.NumReplayed != 0 || replay.NumRemaining != int64(len(bad)) {
+		t.Errorf("dead-letters replay:\n%s", out)
+	}
+	w.does("stream", "stop", "--drain")
+	w.does("stream", "start", "--merge-schema", "--max-offsets-per-trigger", "50", "--kafka", "kafka.fetch.min.bytes=10", "--fail-on-data-loss=false")
+	w.fails(statusFailed, "startingOffsets", "stream", "start", "--name", "b", "--table", "other", "--kafka", "auto.offset.reset=latest")
+	w.does("stream", "stop", "--now")
 }
 
 func TestTakenPortsAreReplaced(t *testing.T) {
