@@ -31,9 +31,10 @@ const (
 
 func (t columnTypes) note(name string, value jsonValue) {
 	before, seen := t[name]
-	if inferred := inferType(value, 1); seen {
+	switch inferred := inferType(value, 1); {
+	case seen:
 		t[name] = commonType(before, inferred)
-	} else {
+	case len(t) < maxColumns: // more cannot be added to any table
 		t[name] = inferred
 	}
 }
@@ -56,10 +57,10 @@ func (t columnTypes) beyond(schema delta.Schema) (fields []delta.Field) {
 		if _, taken := schema.Field(field.Name); taken {
 			continue
 		}
-		if columns += leaves(field.Type); columns > maxColumns {
-			break
+		if n := leaves(field.Type); columns+n <= maxColumns {
+			columns += n
+			fields = append(fields, field)
 		}
-		fields = append(fields, field)
 	}
 	return fields
 }
@@ -138,6 +139,9 @@ func commonType(a, b delta.DataType) delta.DataType {
 			return delta.Array{Element: commonType(x.Element, y.Element), ContainsNull: true}
 		}
 	case delta.Schema:
+		if len(x.Fields) > maxColumns {
+			return x // too wide already, whatever comes
+		}
 		if y, ok := b.(delta.Schema); ok {
 			members := columnTypes{}
 			for _, field := range slices.Concat(x.Fields, y.Fields) {
