@@ -130,7 +130,9 @@ func (p letterPage) id(row int) letterID {
 	field(false, []byte(p.topic.Value(row)))
 	number(int64(p.partition.Value(row)))
 	number(p.offset.Value(row))
-	number(int64(p.timestamp.Value(row)))
+	if p.timestamp.IsValid(row) { // what lies under a null is undefined
+		number(int64(p.timestamp.Value(row)))
+	}
 	field(p.key.IsNull(row), p.key.Value(row))
 	field(p.value.IsNull(row), p.value.Value(row))
 	sum := sha256.Sum256(text)

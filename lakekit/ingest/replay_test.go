@@ -7,6 +7,9 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
+
+	confluent "github.com/confluentinc/confluent-kafka-go/v2/kafka"
 
 	"taxilake/lakekit/api"
 	"taxilake/lakekit/delta"
@@ -270,5 +273,55 @@ func TestDeadLettersNewestFirst(t *testing.T) {
 		letters[0].Topic != testTopic || string(letters[0].Key) != "k" || letters[0].Timestamp.UnixMilli() != 1_245_086_781_000 ||
 		!strings.HasPrefix(letters[0].Reason, "malformed JSON") {
 		t.Errorf("%+v", letters)
+	}
+}
+
+// The id of a letter depends on what it says alone, and each part of it counts.
+func TestLetterID(t *testing.T) {
+	topic, other := testTopic, "other"
+	at := func(topic *string, partition int32, offset confluent.Offset) confluent.TopicPartition {
+		return confluent.TopicPartition{Topic: topic, Partition: partition, Offset: offset}
+	}
+	now := time.UnixMilli(1_245_086_781_000)
+	letters := []confluent.Message{
+		{TopicPartition: at(&topic, 0, 1)},
+		{TopicPartition: at(&other, 0, 1)},
+		{TopicPartition: at(&topic, 1, 0)},
+		{TopicPartition: at(&topic, 0, 2)},
+		{TopicPartition: at(&topic, 0, 1), Timestamp: now, TimestampType: confluent.TimestampCreateTime},
+		{TopicPartition: at(&topic, 0, 1), Timestamp: now.Add(time.Millisecond), TimestampType: confluent.TimestampCreateTime},
+		{TopicPartition: at(&topic, 0, 1), Key: []byte{}},
+		{TopicPartition: at(&topic, 0, 1), Value: []byte{}},
+		{TopicPartition: at(&topic, 0, 1), Key: []byte("ab"), Value: []byte("c")},
+		{TopicPartition: at(&topic, 0, 1), Key: []byte("a"), Value: []byte("bc")},
+	}
+	ids := func(order []int) map[int]letterID {
+		l := newLetterBuilder(false)
+		defer l.release()
+		for _, i := range order {
+			l.append(&letters[i], errWrongType)
+		}
+		batch := l.flush()
+		defer batch.Release()
+		page, ids := pageOf(batch, false), map[int]letterID{}
+		for row, i := range order {
+			ids[i] = page.id(row)
+		}
+		return ids
+	}
+	var forward, backward []int
+	for i := range letters {
+		forward, backward = append(forward, i), append(backward, len(letters)-1-i)
+	}
+	first, second := ids(forward), ids(backward)
+	seen := map[letterID]int{}
+	for i, id := range first {
+		if id != second[i] {
+			t.Errorf("letter %d has two ids", i)
+		}
+		if j, again := seen[id]; again {
+			t.Errorf("letters %d and %d have the same id", i, j)
+		}
+		seen[id] = i
 	}
 }
