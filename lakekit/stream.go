@@ -75,9 +75,19 @@ func (s *Stream) LastProgress() (StreamProgress, error) {
 
 // Stop ends the stream between two batches. Starting it again goes on exactly
 // there.
-func (s *Stream) Stop() (StreamStatus, error) {
+func (s *Stream) Stop() (StreamStatus, error) { return s.stop(api.StopAfterBatch) }
+
+// Drain stops the stream when every record that is in the topic at the time of
+// the call is in the table.
+func (s *Stream) Drain() (StreamStatus, error) { return s.stop(api.StopDrained) }
+
+// StopNow ends the stream at once, in the middle of a batch. Starting it again
+// writes that batch, once.
+func (s *Stream) StopNow() (StreamStatus, error) { return s.stop(api.StopNow) }
+
+func (s *Stream) stop(mode api.StopMode) (StreamStatus, error) {
 	var status StreamStatus
-	return status, s.workshop.post(s.path("/stop"), struct{}{}, &status)
+	return status, s.workshop.post(s.path("/stop"), api.StopRequest{Mode: mode}, &status)
 }
 
 // ProcessAllAvailable shows the stream's progress until every record that was in

@@ -55,6 +55,10 @@ func viewOf(value any) view {
 		return jsonView(v)
 	case []StreamProgress:
 		return gridView("the last batches", progressGrid(v))
+	case DeadLetters:
+		return gridView("dead letters, the newest first", deadLettersGrid(v))
+	case DeadLetterReplay:
+		return gridView("replay of dead letters", replayGrid(v))
 	case api.Compaction:
 		return gridView(compactionTitle(v), compactionGrid(v))
 	case api.Vacuum:
@@ -330,6 +334,9 @@ func streamGrid(s StreamStatus) *api.Result {
 	}
 	if s.Error != "" {
 		rows = append(rows, []any{"error", s.Error})
+	}
+	if s.NumRetries > 0 {
+		rows = append(rows, []any{"retries in this run", s.NumRetries})
 	}
 	if s.CompactionError != "" {
 		rows = append(rows, []any{"compaction error", s.CompactionError})

@@ -88,7 +88,9 @@ type SourceProgress struct {
 }
 
 // StreamSinkProgress is the Delta sink's part of a StreamProgress. Metrics
-// has numDeadLetters when records of the batch went to the dead-letter table.
+// has numDeadLetters when records of the batch went to the dead-letter table,
+// and numRetries and retryWaitMs when the trigger had to wait for the broker or
+// the store.
 type StreamSinkProgress struct {
 	Description   string            `json:"description"`
 	NumOutputRows int64             `json:"numOutputRows"`
@@ -123,6 +125,7 @@ type StreamStatus struct {
 	BatchID         int64  `json:"batchId"`                   // last batch committed, -1 before the first
 	NumInputRows    int64  `json:"numInputRows"`              // read in this run
 	NumDeadLetters  int64  `json:"numDeadLetters"`            // of these, refused
+	NumRetries      int64  `json:"numRetries"`                // in this run, of steps that broker or store failed
 	RecordsBehind   int64  `json:"recordsBehind"`             // latest offsets minus committed, when last asked
 	NumCompactions  int64  `json:"numCompactions"`            // done in this run
 	CompactionError string `json:"compactionError,omitempty"` // of the last auto compaction; the ingest goes on

@@ -80,8 +80,62 @@ type StreamRequest struct {
 	CheckpointLocation   string `json:"checkpointLocation,omitempty"`   // oss:// address
 	StartingOffsets      string `json:"startingOffsets,omitempty"`      // default: earliest
 	Trigger              string `json:"trigger,omitempty"`              // "1 second" (default), "availableNow", "once"
+	EndingOffsets        string `json:"endingOffsets,omitempty"`        // with availableNow; default: latest
 	MaxOffsetsPerTrigger int64  `json:"maxOffsetsPerTrigger,omitempty"` // 0: bounded by memory alone
+	MinOffsetsPerTrigger int64  `json:"minOffsetsPerTrigger,omitempty"` // 0: a trigger waits for no more than one record
+	MaxTriggerDelay      string `json:"maxTriggerDelay,omitempty"`      // bounds that wait: "15m" (default), "90 seconds"
 	FailOnDataLoss       *bool  `json:"failOnDataLoss,omitempty"`       // default: true
+	IncludeHeaders       bool   `json:"includeHeaders,omitempty"`       // into the table's column headers
+	MergeSchema          bool   `json:"mergeSchema,omitempty"`          // add columns for fields the table does not have
+	// BufferBytes bounds the records in memory; default: 256 MiB.
+	BufferBytes int64 `json:"bufferBytes,omitempty"`
+	// Kafka are Spark's kafka.* options, by librdkafka's names with or without
+	// the prefix "kafka.".
+	Kafka map[string]string `json:"kafka,omitempty"`
+}
+
+// StopRequest says how a stream is to stop. The zero value finishes the batch
+// that is being written.
+type StopRequest struct {
+	// Mode is "" to finish the batch, "drain" to take everything that is in the
+	// topics now before, or "now" to abandon the batch, which the next start
+	// writes.
+	Mode StopMode `json:"mode,omitempty"`
+}
+
+// StopMode is how a stream stops.
+type StopMode string
+
+const (
+	StopAfterBatch StopMode = ""
+	StopDrained    StopMode = "drain"
+	StopNow        StopMode = "now"
+)
+
+// DeadLetter is a record that did not fit the table, and why.
+type DeadLetter struct {
+	Topic     string    `json:"topic"`
+	Partition int32     `json:"partition"`
+	Offset    int64     `json:"offset"`
+	Timestamp time.Time `json:"timestamp,omitzero"` // in Kafka
+	Key       []byte    `json:"key"`
+	Value     []byte    `json:"value"`
+	Headers   []Header  `json:"headers,omitempty"`
+	Reason    string    `json:"reason"`
+}
+
+// ReplayRequest asks for dead letters to be decoded once more.
+type ReplayRequest struct {
+	Table string `json:"table,omitempty"` // whose dead letters; oss:// address or name
+}
+
+// DeadLetterReplay is what a replay has moved into the table, and what does
+// not fit still.
+type DeadLetterReplay struct {
+	Table        string `json:"table"`
+	DeadLetters  string `json:"deadLetters"`
+	NumReplayed  int64  `json:"numReplayed"`
+	NumRemaining int64  `json:"numRemaining"`
 }
 
 // Object is one object, or one common prefix, of the object store.

@@ -71,8 +71,18 @@ func (q *Query) writeBatch(ctx context.Context, b *batch) error {
 	data := &output{table: q.table, limit: q.options.BufferBytes / 4}
 	dead := &output{limit: q.options.BufferBytes / 8}
 	dead.open = func(ctx context.Context) error { return q.openDeadLetters(ctx, b, dead) }
-	if err := q.transform(ctx, schema, start, b.entry.end, data, dead); err != nil {
+	added, err := q.transform(ctx, schema, start, b.entry.end, data, dead)
+	if err != nil {
 		return errors.Join(err, data.discard(ctx), dead.discard(ctx))
+	}
+	if fields := added.beyond(snapshot.Schema()); len(fields) > 0 {
+		if err := errors.Join(data.discard(ctx), dead.discard(ctx)); err != nil {
+			return err
+		}
+		if err := q.addColumns(ctx, snapshot, fields); err != nil {
+			return err
+		}
+		return q.writeBatch(ctx, b) // once more, with the columns
 	}
 	b.numInput, b.numDead = data.rows+dead.rows, dead.rows
 	if dead.rows > 0 && !dead.skip {
@@ -140,9 +150,16 @@ func partitionsOf(o api.PartitionOffsets) map[string][]int32 {
 	return m
 }
 
+// addColumns widens the table for the records of a batch. They are written by
+// the commit after it: until then the columns are null everywhere.
+func (q *Query) addColumns(ctx context.Context, snapshot *delta.Snapshot, fields []delta.Field) error {
+	q.log.Info("adding columns", "columns", describeFields(fields))
+	return addColumns(ctx, snapshot, fields)
+}
+
 // transform reads the records from start to end into data, those that do not
-// fit into dead.
-func (q *Query) transform(ctx context.Context, schema *arrow.Schema, start, end api.PartitionOffsets, data, dead *output) error {
+// fit into dead. It returns the columns that the schema does not have.
+func (q *Query) transform(ctx context.Context, schema *arrow.Schema, start, end api.PartitionOffsets, data, dead *output) (columnTypes, error) {
 	group, ctx := errgroup.WithContext(ctx)
 	chunks := make(chan []*confluent.Message, decodeWorkers)
 	group.Go(func() error {
@@ -157,23 +174,29 @@ func (q *Query) transform(ctx context.Context, schema *arrow.Schema, start, end 
 			}
 		})
 	})
-	for range decodeWorkers {
+	var found [decodeWorkers]columnTypes
+	for i := range decodeWorkers {
 		group.Go(func() error {
-			w, err := newWorker(schema, q.options.Required, data, dead)
+			w, err := newWorker(schema, q.options.decoder(), data, dead)
 			if err != nil {
 				return err
 			}
 			defer w.release()
+			found[i] = w.decoder.added()
 			return w.run(ctx, chunks)
 		})
 	}
 	err := group.Wait()
 	q.brokerAnswered()
 	if err != nil {
-		return err
+		return nil, err
+	}
+	added := columnTypes{}
+	for _, columns := range found {
+		added.merge(columns)
 	}
 	// Not with the group's context, which has ended.
-	return errors.Join(data.upload(q.ctx), dead.upload(q.ctx))
+	return added, errors.Join(data.upload(q.ctx), dead.upload(q.ctx))
 }
 
 // commit makes the files of an output visible under the query's transaction

@@ -16,7 +16,7 @@ import (
 
 // DeadLetterSchema is the schema of the dead-letter table: where the record
 // is in Kafka, its raw bytes, and why it was refused. Columns are named as in
-// Spark's Kafka source.
+// Spark's Kafka source. With includeHeaders it has a column headers besides.
 func DeadLetterSchema() delta.Schema {
 	return delta.Schema{Fields: []delta.Field{
 		{Name: "topic", Type: delta.String},
@@ -29,6 +29,15 @@ func DeadLetterSchema() delta.Schema {
 	}}
 }
 
+// deadLetterSchema has the headers, too, where a query includes them.
+func deadLetterSchema(includeHeaders bool) delta.Schema {
+	schema := DeadLetterSchema()
+	if includeHeaders {
+		schema.Fields = append(schema.Fields, delta.Field{Name: headersColumn, Type: headersType, Nullable: true})
+	}
+	return schema
+}
+
 // openDeadLetters opens the dead-letter table for the letters of a batch,
 // created if it is not there.
 func (q *Query) openDeadLetters(ctx context.Context, b *batch, dead *output) error {
@@ -37,7 +46,7 @@ func (q *Query) openDeadLetters(ctx context.Context, b *batch, dead *output) err
 	if errors.Is(err, delta.ErrNotTable) {
 		table, err = delta.Create(ctx, bucket, delta.Definition{
 			Description: "records of " + joinTopics(q.options.Subscribe) + " that do not fit " + q.table.URI(),
-			Schema:      DeadLetterSchema(),
+			Schema:      deadLetterSchema(q.options.IncludeHeaders),
 		})
 		if errors.Is(err, delta.ErrTableExists) {
 			table, err = delta.Open(ctx, bucket)
@@ -50,12 +59,33 @@ func (q *Query) openDeadLetters(ctx context.Context, b *batch, dead *output) err
 	if err != nil {
 		return fmt.Errorf("dead-letter table: %w", err)
 	}
-	if have, want := snapshot.Schema().String(), DeadLetterSchema().String(); have != want {
-		return fmt.Errorf("%w: the dead-letter table %s has columns %s, want %s", ErrOptions, table.URI(), have, want)
+	hasHeaders, err := checkDeadLetters(snapshot)
+	if err != nil {
+		return err
+	}
+	if q.options.IncludeHeaders && !hasHeaders {
+		if err := addColumns(ctx, snapshot, deadLetterSchema(true).Fields[len(DeadLetterSchema().Fields):]); err != nil {
+			return fmt.Errorf("dead-letter table: %w", err)
+		}
+		if snapshot, err = table.Snapshot(ctx); err != nil {
+			return fmt.Errorf("dead-letter table: %w", err)
+		}
 	}
 	txn, ok := snapshot.Txn(q.id)
 	dead.table, dead.snapshot, dead.skip = table, snapshot, ok && txn.Version >= b.id
 	return nil
+}
+
+// checkDeadLetters makes sure that a table is one of dead letters.
+func checkDeadLetters(snapshot *delta.Snapshot) (hasHeaders bool, err error) {
+	switch have, want := snapshot.Schema().String(), DeadLetterSchema().String(); have {
+	case want:
+		return false, nil
+	case deadLetterSchema(true).String():
+		return true, nil
+	default:
+		return false, fmt.Errorf("%w: the dead-letter table %s has columns %s, want %s", ErrOptions, snapshot.Table().URI(), have, want)
+	}
 }
 
 // letterBuilder makes rows of the dead-letter table.
@@ -68,16 +98,17 @@ type letterBuilder struct {
 	key       *array.BinaryBuilder
 	value     *array.BinaryBuilder
 	reason    *array.StringBuilder
+	headers   *headersBuilder // nil when headers are not included
 	size      int64
 }
 
-func newLetterBuilder() *letterBuilder {
-	schema, err := DeadLetterSchema().Arrow()
+func newLetterBuilder(includeHeaders bool) *letterBuilder {
+	schema, err := deadLetterSchema(includeHeaders).Arrow()
 	if err != nil {
 		panic(err) // the schema is a constant
 	}
 	b := array.NewRecordBuilder(memory.DefaultAllocator, schema)
-	return &letterBuilder{
+	l := &letterBuilder{
 		builder:   b,
 		topic:     b.Field(0).(*array.StringBuilder),
 		partition: b.Field(1).(*array.Int32Builder),
@@ -87,6 +118,10 @@ func newLetterBuilder() *letterBuilder {
 		value:     b.Field(5).(*array.BinaryBuilder),
 		reason:    b.Field(6).(*array.StringBuilder),
 	}
+	if includeHeaders {
+		l.headers = newHeadersBuilder(b.Field(7))
+	}
+	return l
 }
 
 // maxReason bounds what a reason quotes of a record.
@@ -115,6 +150,9 @@ func (l *letterBuilder) append(m *confluent.Message, problem error) {
 	appendBytes(l.key, m.Key)
 	appendBytes(l.value, m.Value)
 	l.reason.Append(reason)
+	if l.headers != nil {
+		l.size += l.headers.append(m.Headers)
+	}
 	l.size += int64(len(m.Key)+len(m.Value)+len(reason)) + 64
 }
 

@@ -11,22 +11,58 @@ import (
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
 	"github.com/apache/arrow-go/v18/arrow/memory"
+	confluent "github.com/confluentinc/confluent-kafka-go/v2/kafka"
 )
 
-// decoder turns JSON objects into rows of an arrow record batch, one member a
-// column by its exact name. Members the schema does not have are ignored, of
-// a repeated member the last counts, and an absent one is null.
-//
-// A row is appended whole or not at all: an error is the reason for the dead
-// letter, and names the field and the problem.
-type decoder struct {
+// decoder turns the records of one format into rows of the table's schema. It
+// is used by one goroutine.
+type decoder interface {
+	// decode appends the row of a record, whole or not at all: an error is the
+	// reason for the dead letter, and names the field and the problem.
+	decode(record []byte, headers []confluent.Header) error
+	// rows is the number of rows since the last flush, and size about what they
+	// take in memory, in bytes.
+	rows() int
+	size() int64
+	// flush returns the rows since the last flush as a batch, which the caller
+	// releases.
+	flush() arrow.RecordBatch
+	// added are the columns that rows decoded until now have beyond the schema;
+	// empty unless mergeSchema asks for them.
+	added() columnTypes
+	release()
+}
+
+// decoderOptions are those of a query that say how records become rows.
+type decoderOptions struct {
+	required       []string
+	includeHeaders bool
+	mergeSchema    bool
+}
+
+func (o Options) decoder() decoderOptions {
+	return decoderOptions{o.Required, o.IncludeHeaders, o.MergeSchema}
+}
+
+// jsonDecoder decodes JSON objects, one member a column by its exact name.
+// Members the schema does not have are ignored, of a repeated member the last
+// counts, and an absent one is null.
+type jsonDecoder struct {
 	columns []column
 	byName  map[string]int
 	builder *array.RecordBuilder
+	headers *headersBuilder // nil when headers are not included
 	scan    jsonScanner
 	name    []byte // of a member, unquoted
-	size    int64
+	bytes   int64
+
+	merge   bool
+	unknown []member // of the present record, which the schema does not have
+	found   columnTypes
 }
+
+// member is a member of an object as it is written.
+type member struct{ name, value jsonValue }
 
 // column is one column and the value found for it in the present record.
 type column struct {
@@ -35,6 +71,9 @@ type column struct {
 	required bool
 	want     string // the type, for people
 	value    jsonValue
+	// nested is set for structs, lists and maps: their parts are converted when
+	// they are appended.
+	nested bool
 	// convert reads value into the fields below; it is not called for null.
 	convert func(*column) error
 	append  func(*column)
@@ -52,36 +91,59 @@ var (
 	errOutOfRange = errors.New("out of range")
 )
 
-// newDecoder makes a decoder for a schema of primitive columns. Required are
-// the columns that must be there and not null, besides those the schema says
-// are.
-func newDecoder(schema *arrow.Schema, required []string) (*decoder, error) {
-	d := &decoder{
-		columns: make([]column, schema.NumFields()),
+// newDecoder makes a decoder for a schema. Required are the columns that must
+// be there and not null, besides those the schema says are.
+func newDecoder(schema *arrow.Schema, options decoderOptions) (decoder, error) {
+	return newJSONDecoder(schema, options)
+}
+
+func newJSONDecoder(schema *arrow.Schema, options decoderOptions) (*jsonDecoder, error) {
+	d := &jsonDecoder{
+		columns: make([]column, 0, schema.NumFields()),
 		byName:  make(map[string]int, schema.NumFields()),
 		builder: array.NewRecordBuilder(memory.DefaultAllocator, schema),
+		merge:   options.mergeSchema,
+		found:   columnTypes{},
 	}
-	for i, field := range schema.Fields() {
-		c := &d.columns[i]
-		c.name, c.required = field.Name, !field.Nullable || slices.Contains(required, field.Name)
-		c.member = `"` + field.Name + `":`
-		d.byName[field.Name] = i
-		c.null = d.builder.Field(i).AppendNull
-		if err := c.bind(field.Type, d.builder.Field(i)); err != nil {
-			return nil, fmt.Errorf("column %q: %w", field.Name, err)
-		}
-	}
-	for _, name := range required {
-		if _, ok := d.byName[name]; !ok {
-			return nil, fmt.Errorf("required column %q is not in the table's schema", name)
-		}
+	if err := d.bind(schema, options); err != nil {
+		d.release()
+		return nil, err
 	}
 	return d, nil
 }
 
+func (d *jsonDecoder) bind(schema *arrow.Schema, options decoderOptions) error {
+	for i, field := range schema.Fields() {
+		if options.includeHeaders && field.Name == headersColumn {
+			if !arrow.TypeEqual(field.Type, headersArrow) {
+				return fmt.Errorf("column %q: includeHeaders fills it with %s, its type is another", headersColumn, headersType)
+			}
+			d.headers = newHeadersBuilder(d.builder.Field(i))
+			continue
+		}
+		var c column
+		if err := c.bind(field.Name, field, d.builder.Field(i)); err != nil {
+			return fmt.Errorf("column %q: %w", field.Name, err)
+		}
+		c.required = c.required || slices.Contains(options.required, field.Name)
+		c.member = `"` + field.Name + `":`
+		d.byName[field.Name] = len(d.columns)
+		d.columns = append(d.columns, c)
+	}
+	if options.includeHeaders && d.headers == nil {
+		return fmt.Errorf("includeHeaders needs a column %q of type %s: add it, or leave includeHeaders out", headersColumn, headersType)
+	}
+	for _, name := range options.required {
+		if _, ok := d.byName[name]; !ok {
+			return fmt.Errorf("required column %q is not in the table's schema", name)
+		}
+	}
+	return nil
+}
+
 // bind chooses how values of a type are read and appended.
-func (c *column) bind(dataType arrow.DataType, builder array.Builder) error {
-	c.width = 8
+func (c *column) bind(name string, field arrow.Field, builder array.Builder) error {
+	c.name, c.required, c.width, c.null = name, !field.Nullable, 8, builder.AppendNull
 	switch b := builder.(type) {
 	case *array.Float64Builder:
 		c.want, c.convert = "double", convertFloat(64)
@@ -102,7 +164,7 @@ func (c *column) bind(dataType arrow.DataType, builder array.Builder) error {
 		c.want, c.convert, c.width = "byte", convertInteger(8), 1
 		c.append = func(c *column) { b.Append(int8(c.integer)) }
 	case *array.TimestampBuilder:
-		if unit := dataType.(*arrow.TimestampType).Unit; unit != arrow.Microsecond {
+		if unit := field.Type.(*arrow.TimestampType).Unit; unit != arrow.Microsecond {
 			return fmt.Errorf("timestamps in %v are not supported", unit)
 		}
 		c.want, c.convert = "timestamp", convertTimestamp
@@ -119,14 +181,22 @@ func (c *column) bind(dataType arrow.DataType, builder array.Builder) error {
 	case *array.BinaryBuilder:
 		c.want, c.convert = "base64 of binary", convertBinary
 		c.append = func(c *column) { b.Append(c.bytes) }
+	case *array.Decimal128Builder:
+		c.bindDecimal(field.Type.(*arrow.Decimal128Type), b)
+	case *array.StructBuilder:
+		return c.bindStruct(field.Type.(*arrow.StructType), b)
+	case *array.MapBuilder:
+		return c.bindMap(field.Type.(*arrow.MapType), b)
+	case *array.ListBuilder:
+		return c.bindList(field.Type.(*arrow.ListType), b)
 	default:
-		return fmt.Errorf("type %s cannot be streamed from JSON", dataType)
+		return fmt.Errorf("type %s cannot be streamed from JSON", field.Type)
 	}
 	return nil
 }
 
 // decode appends the row of one JSON object.
-func (d *decoder) decode(record []byte) error {
+func (d *jsonDecoder) decode(record []byte, headers []confluent.Header) error {
 	if err := d.read(record); err != nil {
 		return err
 	}
@@ -137,22 +207,29 @@ func (d *decoder) decode(record []byte) error {
 	}
 	for i := range d.columns {
 		c := &d.columns[i]
-		d.size += c.width
+		d.bytes += c.width
 		if c.value.kind <= jsonNull {
 			c.null()
 			continue
 		}
-		d.size += int64(len(c.bytes))
+		d.bytes += int64(len(c.bytes))
 		c.append(c)
+	}
+	if d.headers != nil {
+		d.bytes += d.headers.append(headers)
+	}
+	for _, m := range d.unknown {
+		d.found.note(string(m.name.appendContent(nil)), m.value)
 	}
 	return nil
 }
 
 // read scans the whole record and leaves each column's value in it.
-func (d *decoder) read(record []byte) error {
+func (d *jsonDecoder) read(record []byte) error {
 	for i := range d.columns {
 		d.columns[i].value.kind = jsonAbsent
 	}
+	d.unknown = d.unknown[:0]
 	s := &d.scan
 	s.data, s.pos = record, 0
 	if !s.accept('{') {
@@ -170,10 +247,10 @@ func (d *decoder) read(record []byte) error {
 	return nil
 }
 
-func (d *decoder) readMembers() error {
+func (d *jsonDecoder) readMembers() error {
 	s := &d.scan
 	for next := 0; ; {
-		i, known, err := d.readName(next)
+		i, name, err := d.readName(next)
 		if err != nil {
 			return err
 		}
@@ -181,9 +258,11 @@ func (d *decoder) readMembers() error {
 		if err != nil {
 			return err
 		}
-		if known {
+		if i >= 0 {
 			d.columns[i].value = value
 			next = i + 1
+		} else if d.merge {
+			d.unknown = append(d.unknown, member{name, value})
 		}
 		if s.accept(',') {
 			continue
@@ -195,30 +274,31 @@ func (d *decoder) readMembers() error {
 	}
 }
 
-// readName scans a member's name and looks its column up. Records mostly come
-// in the schema's order and without spaces, so the next column's name is
-// compared first.
-func (d *decoder) readName(next int) (column int, known bool, err error) {
+// readName scans a member's name and looks its column up, -1 for none. Records
+// mostly come in the schema's order and without spaces, so the next column's
+// name is compared first.
+func (d *jsonDecoder) readName(next int) (column int, name jsonValue, err error) {
 	s := &d.scan
 	s.skipSpace()
 	if next < len(d.columns) {
 		member := d.columns[next].member
 		if rest := s.data[s.pos:]; len(rest) >= len(member) && string(rest[:len(member)]) == member {
 			s.pos += len(member)
-			return next, true, nil
+			return next, name, nil
 		}
 	}
-	name, err := s.key()
-	if err != nil {
-		return 0, false, err
+	if name, err = s.key(); err != nil {
+		return -1, name, err
 	}
 	text := name.text
 	if !name.plain {
-		d.name = appendUnquoted(d.name[:0], text)
+		d.name = name.appendContent(d.name[:0])
 		text = d.name
 	}
-	column, known = d.byName[string(text)]
-	return column, known, nil
+	if column, known := d.byName[string(text)]; known {
+		return column, name, nil
+	}
+	return -1, name, nil
 }
 
 // check converts the column's value, and finds what is wrong with it.
@@ -235,7 +315,11 @@ func (c *column) check() error {
 		}
 		return nil
 	}
-	switch err := c.convert(c); {
+	err := c.convert(c)
+	if inner, ok := err.(partError); ok {
+		return inner.error
+	}
+	switch {
 	case err == nil:
 		return nil
 	case errors.Is(err, errWrongType):
@@ -247,17 +331,20 @@ func (c *column) check() error {
 	}
 }
 
-// rows is the number of rows since the last flush.
-func (d *decoder) rows() int { return d.builder.Field(0).Len() }
+func (d *jsonDecoder) rows() int          { return d.builder.Field(0).Len() }
+func (d *jsonDecoder) size() int64        { return d.bytes }
+func (d *jsonDecoder) added() columnTypes { return d.found }
 
-// flush returns the rows since the last flush as a batch, which the caller
-// releases.
-func (d *decoder) flush() arrow.RecordBatch {
-	d.size = 0
-	return d.builder.NewRecordBatch()
+func (d *jsonDecoder) flush() arrow.RecordBatch {
+	rows := d.builder.NewRecordBatch()
+	d.bytes = 0
+	if rows.NumRows() >= handoverRecords { // the next one will be as long
+		d.builder.Reserve(handoverRecords + chunkRecords)
+	}
+	return rows
 }
 
-func (d *decoder) release() { d.builder.Release() }
+func (d *jsonDecoder) release() { d.builder.Release() }
 
 // content is the value of a string, valid until the next record.
 func (c *column) content() ([]byte, error) {
@@ -267,7 +354,7 @@ func (c *column) content() ([]byte, error) {
 	if c.value.plain {
 		return c.value.text, nil
 	}
-	c.scratch = appendUnquoted(c.scratch[:0], c.value.text)
+	c.scratch = c.value.appendContent(c.scratch[:0])
 	return c.scratch, nil
 }
 

@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -42,6 +44,12 @@ var (
 		{Name: "t", Type: timestampType, Nullable: true},
 		{Name: "a", Type: arrow.FixedWidthTypes.Date32, Nullable: true},
 		{Name: "é", Type: arrow.BinaryTypes.String, Nullable: true},
+		{Name: "o", Type: arrow.StructOf(
+			arrow.Field{Name: "l", Type: arrow.PrimitiveTypes.Int64, Nullable: true},
+			arrow.Field{Name: "v", Type: arrow.ListOf(arrow.BinaryTypes.String), Nullable: true},
+		), Nullable: true},
+		{Name: "v", Type: arrow.ListOf(arrow.ListOf(arrow.PrimitiveTypes.Int64)), Nullable: true},
+		{Name: "m", Type: arrow.MapOf(arrow.BinaryTypes.String, arrow.PrimitiveTypes.Float64), Nullable: true},
 	}, nil)
 )
 
@@ -50,12 +58,12 @@ const taxiJSON = `{"key":"2009-06-15 17:26:21.0000001","fare_amount":4.5,"pickup
 // decodeRow is the row of one record as text, columns joined by "|".
 func decodeRow(t testing.TB, schema *arrow.Schema, required []string, record string) (string, error) {
 	t.Helper()
-	d, err := newDecoder(schema, required)
+	d, err := newDecoder(schema, decoderOptions{required: required})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer d.release()
-	if err := d.decode([]byte(record)); err != nil {
+	if err := d.decode([]byte(record), nil); err != nil {
 		if d.rows() != 0 {
 			t.Fatalf("a refused record left %d rows", d.rows())
 		}
@@ -68,9 +76,38 @@ func decodeRow(t testing.TB, schema *arrow.Schema, required []string, record str
 	}
 	columns := make([]string, rows.NumCols())
 	for i, column := range rows.Columns() {
-		columns[i] = cell(column, 0)
+		columns[i] = nestedCell(column, 0)
 	}
 	return strings.Join(columns, "|"), nil
+}
+
+// nestedCell is cell for nested columns, too, a map by its keys.
+func nestedCell(column arrow.Array, row int) string {
+	if column.IsNull(row) {
+		return "null"
+	}
+	var parts []string
+	switch c := column.(type) {
+	case *array.Struct:
+		for i := range c.NumField() {
+			parts = append(parts, nestedCell(c.Field(i), row))
+		}
+		return "{" + strings.Join(parts, ",") + "}"
+	case *array.Map:
+		from, to := c.ValueOffsets(row)
+		for i := from; i < to; i++ {
+			parts = append(parts, nestedCell(c.Keys(), int(i))+":"+nestedCell(c.Items(), int(i)))
+		}
+		slices.Sort(parts)
+		return "{" + strings.Join(parts, ",") + "}"
+	case *array.List:
+		from, to := c.ValueOffsets(row)
+		for i := from; i < to; i++ {
+			parts = append(parts, nestedCell(c.ListValues(), int(i)))
+		}
+		return "[" + strings.Join(parts, ",") + "]"
+	}
+	return cell(column, row)
 }
 
 func cell(column arrow.Array, row int) string {
@@ -220,11 +257,11 @@ func TestDecodeRequired(t *testing.T) {
 			}
 		})
 	}
-	if _, err := newDecoder(taxiSchema, []string{"tip"}); err == nil || !strings.Contains(err.Error(), `"tip"`) {
+	if _, err := newDecoder(taxiSchema, decoderOptions{required: []string{"tip"}}); err == nil || !strings.Contains(err.Error(), `"tip"`) {
 		t.Errorf("a required column that is not there: %v", err)
 	}
-	nested := arrow.NewSchema([]arrow.Field{{Name: "list", Type: arrow.ListOf(arrow.PrimitiveTypes.Int64)}}, nil)
-	if _, err := newDecoder(nested, nil); err == nil || !strings.Contains(err.Error(), `"list"`) {
+	wide := arrow.NewSchema([]arrow.Field{{Name: "list", Type: arrow.ListOf(arrow.MapOf(arrow.PrimitiveTypes.Int64, arrow.BinaryTypes.String))}}, nil)
+	if _, err := newDecoder(wide, decoderOptions{}); err == nil || !strings.Contains(err.Error(), `"list"`) {
 		t.Errorf("a column that cannot be streamed: %v", err)
 	}
 }
@@ -298,6 +335,8 @@ func FuzzDecode(f *testing.F) {
 		`{"l":-9223372036854775808,"i":2147483648,"h":1,"b":-128}`, `{"d":1e309}`, `{"d":-0.0,"f":16777217}`, `{"d":0.1e-5}`,
 		`{"d":123456789012345678901234567890}`, `{"d":9007199254740993.0}`, `{"y":true,"x":"AQID","a":"2012-02-29"}`,
 		`{"t":"2009-06-15T17:26:21.123456789+08:00"}`, `{"q":[{"l":[[]]},1e5,null],"l":7}`, `{"x":"A\nQ=="}`, ` { } `, `{"l":01}`, `[]`, `null`,
+		`{"o":{"l":1,"v":["a","\u00e9",null],"l":2},"v":[[1],[],null,[2,3]],"m":{"a":1,"b":null,"a":1e2}}`, `{"o":{"v":[1]}}`, `{"o":{},"v":[],"m":{}}`,
+		` {"m" : { "\ud800" : -0 , "\ufffd":1e400 } , "o":[],"v":{} } `, "{\"l\"\t:\r\n 1e0}", `{"d":0e-400,"f":1e-50,"\u006c":3}`,
 	} {
 		f.Add([]byte(seed))
 	}
@@ -327,18 +366,56 @@ func referenceRow(schema *arrow.Schema, record []byte) (string, error) {
 	columns := make([]string, schema.NumFields())
 	for i, field := range schema.Fields() {
 		columns[i] = "null"
-		if value := members[field.Name]; value != nil {
-			text, err := referenceCell(field.Type, value)
-			if err != nil {
-				return "", fmt.Errorf("%s: %w", field.Name, err)
-			}
-			columns[i] = text
+		text, err := referenceCell(field.Type, members[field.Name])
+		if err != nil {
+			return "", fmt.Errorf("%s: %w", field.Name, err)
 		}
+		columns[i] = text
 	}
 	return strings.Join(columns, "|"), nil
 }
 
+func referenceNested(dataType arrow.DataType, value any) (string, error) {
+	var parts []string
+	var failed error
+	add := func(prefix string, dataType arrow.DataType, value any) {
+		text, err := referenceCell(dataType, value)
+		parts, failed = append(parts, prefix+text), errors.Join(failed, err)
+	}
+	object, isObject := value.(map[string]any)
+	list, isList := value.([]any)
+	switch t := dataType.(type) {
+	case *arrow.StructType:
+		for _, field := range t.Fields() {
+			add("", field.Type, object[field.Name])
+		}
+	case *arrow.MapType:
+		for key, value := range object {
+			add(strconv.Quote(key)+":", t.ItemType(), value)
+		}
+		slices.Sort(parts)
+	case *arrow.ListType:
+		for _, value := range list {
+			add("", t.Elem(), value)
+		}
+		if !isList {
+			return "", fmt.Errorf("wrong type %T", value)
+		}
+		return "[" + strings.Join(parts, ",") + "]", failed
+	}
+	if !isObject {
+		return "", fmt.Errorf("wrong type %T", value)
+	}
+	return "{" + strings.Join(parts, ",") + "}", failed
+}
+
 func referenceCell(dataType arrow.DataType, value any) (string, error) {
+	if value == nil {
+		return "null", nil
+	}
+	if arrow.IsNested(dataType.ID()) {
+		return referenceNested(dataType, value)
+	}
 	number, isNumber := value.(json.Number)
 	text, isString := value.(string)
 	boolean, isBool := value.(bool)
@@ -397,7 +474,7 @@ func suffixIf(yes bool, suffix string) string {
 }
 
 func TestDecodeAllocatesNothingPerRecord(t *testing.T) {
-	d, err := newDecoder(taxiSchema, []string{"key"})
+	d, err := newJSONDecoder(taxiSchema, decoderOptions{required: []string{"key"}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -405,7 +482,7 @@ func TestDecodeAllocatesNothingPerRecord(t *testing.T) {
 	d.builder.Reserve(4096)
 	record := []byte(taxiJSON)
 	if n := testing.AllocsPerRun(1000, func() {
-		if err := d.decode(record); err != nil {
+		if err := d.decode(record, nil); err != nil {
 			t.Fatal(err)
 		}
 	}); n != 0 {
@@ -416,7 +493,7 @@ func TestDecodeAllocatesNothingPerRecord(t *testing.T) {
 func BenchmarkDecode(b *testing.B) {
 	record := []byte(taxiJSON)
 	b.Run("scanner", func(b *testing.B) {
-		d, err := newDecoder(taxiSchema, nil)
+		d, err := newDecoder(taxiSchema, decoderOptions{})
 		if err != nil {
 			b.Fatal(err)
 		}
@@ -424,7 +501,7 @@ func BenchmarkDecode(b *testing.B) {
 		b.SetBytes(int64(len(record)))
 		b.ReportAllocs()
 		for i := 0; b.Loop(); i++ {
-			if err := d.decode(record); err != nil {
+			if err := d.decode(record, nil); err != nil {
 				b.Fatal(err)
 			}
 			if i%handoverRecords == 0 {

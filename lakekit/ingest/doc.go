@@ -10,10 +10,12 @@
 // can take over from the other at its checkpoint.
 //
 // Records that do not fit the table go to a dead-letter table within the same
-// batch. Auto compaction runs beside the ingest (compaction.go). What a
+// batch; [Replay] moves them from there when the table was put right. Fields that
+// the table does not have are ignored, or become columns by mergeSchema
+// (inference.go). Auto compaction runs beside the ingest (compaction.go). What a
 // restart cannot make exact is refused with one of the errors in errors.go.
 //
 // Caveats: one run of a query at a time; a second one fails, as in Spark.
-// Columns of the table must be of primitive types. Members of a record match
-// columns by their exact name.
+// Maps whose keys are no strings cannot be streamed into. Members of a record match columns by their exact name, and
+// values their types strictly: "7" is no long.
 package ingest

@@ -25,9 +25,8 @@ func (k jsonKind) String() string {
 	return [...]string{"nothing", "null", "a boolean", "an integer", "a decimal number", "a string", "an object", "an array"}[k]
 }
 
-// jsonValue is a scanned value: text is the number as written, the content of
-// a string between its quotes, or true or false; it points into the scanned
-// bytes.
+// jsonValue is a scanned value: text is the content of a string between its
+// quotes, any other value as written; it points into the scanned bytes.
 type jsonValue struct {
 	kind jsonKind
 	// plain is set for a string without escapes and bytes over 0x7f: its text
@@ -89,9 +88,13 @@ func (s *jsonScanner) value(depth int) (jsonValue, error) {
 	case c == '-' || c >= '0' && c <= '9':
 		return s.number()
 	case c == '{':
-		return jsonValue{kind: jsonObject}, s.skipObject(depth + 1)
+		start := s.pos
+		err := s.skipObject(depth + 1)
+		return jsonValue{kind: jsonObject, text: s.data[start:s.pos]}, err
 	case c == '[':
-		return jsonValue{kind: jsonArray}, s.skipArray(depth + 1)
+		start := s.pos
+		err := s.skipArray(depth + 1)
+		return jsonValue{kind: jsonArray, text: s.data[start:s.pos]}, err
 	case c == 't':
 		return s.literal("true", jsonBool)
 	case c == 'f':
@@ -288,6 +291,58 @@ func hexDigit(c byte) rune {
 		return rune(c|0x20-'a') + 10
 	}
 	return -1
+}
+
+// appendContent appends the value of a string to dst.
+func (v jsonValue) appendContent(dst []byte) []byte {
+	if v.plain {
+		return append(dst, v.text...)
+	}
+	return appendUnquoted(dst, v.text)
+}
+
+// members visits the members of a scanned object, elements the elements of a
+// scanned array, in order.
+func (v jsonValue) members(visit func(member) error) error {
+	s := jsonScanner{data: v.text, pos: 1}
+	if s.accept('}') {
+		return nil
+	}
+	for {
+		name, err := s.key()
+		if err != nil {
+			return err
+		}
+		value, err := s.value(0)
+		if err != nil {
+			return err
+		}
+		if err := visit(member{name, value}); err != nil {
+			return err
+		}
+		if !s.accept(',') {
+			return nil
+		}
+	}
+}
+
+func (v jsonValue) elements(visit func(jsonValue) error) error {
+	s := jsonScanner{data: v.text, pos: 1}
+	if s.accept(']') {
+		return nil
+	}
+	for {
+		value, err := s.value(0)
+		if err != nil {
+			return err
+		}
+		if err := visit(value); err != nil {
+			return err
+		}
+		if !s.accept(',') {
+			return nil
+		}
+	}
 }
 
 // appendUnquoted appends the value of a scanned string's text to dst. Lone

@@ -1,14 +1,12 @@
 package ingest
 
 import (
-	"encoding/json"
 	"fmt"
 	"log/slog"
 	"slices"
 	"strings"
 	"time"
 
-	"taxilake/lakekit/api"
 	"taxilake/lakekit/kafka"
 	"taxilake/lakekit/oss"
 )
@@ -17,7 +15,10 @@ import (
 // is required.
 type Options struct {
 	Name  string       // for people; optional
-	Kafka kafka.Config // librdkafka properties
+	Kafka kafka.Config // librdkafka properties of the connection
+	// KafkaOptions are Spark's kafka.* options, by librdkafka's names with or
+	// without the prefix "kafka."; they replace those of Kafka.
+	KafkaOptions map[string]string
 
 	// Subscribe are the topics, StartingOffsets where a new query begins in
 	// them: "latest" (the default), "earliest", or JSON such as
@@ -26,9 +27,20 @@ type Options struct {
 	Subscribe       []string
 	StartingOffsets string
 
+	// EndingOffsets is where a query with the trigger AvailableNow ends:
+	// "latest" (the default), or JSON where -1 is latest. Offsets that are not
+	// there yet when the query starts are not waited for.
+	EndingOffsets string
+
 	// MaxOffsetsPerTrigger bounds the records of a batch, over all partitions.
 	// 0: backlogs are taken in batches of 500,000, one right after the other.
 	MaxOffsetsPerTrigger int64
+	// MinOffsetsPerTrigger makes a trigger wait until so many records are
+	// there, but no longer than MaxTriggerDelay since the last batch (the
+	// default is 15 minutes). The first batch of a run, triggers that end and
+	// ProcessAllAvailable do not wait.
+	MinOffsetsPerTrigger int64
+	MaxTriggerDelay      time.Duration
 	// FailOnDataLoss ends the query when records were removed from a topic
 	// before they were read; the default is true. When false, the gap is
 	// recorded in the commit's userMetadata.
@@ -40,6 +52,14 @@ type Options struct {
 	// DeadLetters is the root of the Delta table for records that do not fit;
 	// it is created when the first one comes.
 	DeadLetters oss.Bucket
+	// IncludeHeaders puts the headers of a record into the table's column
+	// headers, of Spark's type array<struct<key:string,value:binary>> and null
+	// for a record without any, and into a column of that name of the dead
+	// letters.
+	IncludeHeaders bool
+	// MergeSchema adds a column for every top-level field of a record that the
+	// table does not have, see inference.go; else such fields are ignored.
+	MergeSchema bool
 	// Required are columns that a record must have, and not null, besides
 	// those the table's schema says so of.
 	Required []string
@@ -68,6 +88,7 @@ const (
 	defaultBufferBytes  = 256 << 20
 	minBufferBytes      = 1 << 20
 	defaultTriggerEvery = time.Second
+	defaultTriggerDelay = 15 * time.Minute // maxTriggerDelay of Spark's Kafka source
 )
 
 // withDefaults checks the options and fills in what was left out.
@@ -86,6 +107,16 @@ func (o Options) withDefaults() (Options, error) {
 		return fail("the checkpoint %s needs a folder of its own, apart from the table %s and the dead letters %s", folder(o.Checkpoint), folder(o.Table), folder(o.DeadLetters))
 	case o.MaxOffsetsPerTrigger < 0:
 		return fail("maxOffsetsPerTrigger is %d, want a positive number or 0 for no bound", o.MaxOffsetsPerTrigger)
+	case o.MinOffsetsPerTrigger < 0:
+		return fail("minOffsetsPerTrigger is %d, want a positive number or 0 to wait for none", o.MinOffsetsPerTrigger)
+	case o.MaxOffsetsPerTrigger > 0 && o.MinOffsetsPerTrigger > o.MaxOffsetsPerTrigger:
+		return fail("minOffsetsPerTrigger is %d, more than maxOffsetsPerTrigger, which is %d", o.MinOffsetsPerTrigger, o.MaxOffsetsPerTrigger)
+	case o.MaxTriggerDelay < 0:
+		return fail("maxTriggerDelay is %v, want a time from 0 on", o.MaxTriggerDelay)
+	case o.MaxTriggerDelay > 0 && o.MinOffsetsPerTrigger == 0:
+		return fail("maxTriggerDelay bounds the wait for minOffsetsPerTrigger, which is not set")
+	case o.EndingOffsets != "" && o.Trigger.kind != triggerAvailableNow:
+		return fail("endingOffsets needs the trigger availableNow: a query with the trigger %q does not end there", o.Trigger)
 	case o.BufferBytes != 0 && o.BufferBytes < minBufferBytes:
 		return fail("a buffer of %d bytes is too small, want at least %d", o.BufferBytes, minBufferBytes)
 	}
@@ -93,9 +124,18 @@ func (o Options) withDefaults() (Options, error) {
 	if _, err := parseStartingOffsets(o.StartingOffsets); err != nil {
 		return o, err
 	}
+	if _, err := parseEndingOffsets(o.EndingOffsets); err != nil {
+		return o, err
+	}
+	if err := o.mergeKafkaOptions(); err != nil {
+		return o, err
+	}
 	if o.FailOnDataLoss == nil {
 		yes := true
 		o.FailOnDataLoss = &yes
+	}
+	if o.MaxTriggerDelay == 0 {
+		o.MaxTriggerDelay = defaultTriggerDelay
 	}
 	if o.BufferBytes == 0 {
 		o.BufferBytes = defaultBufferBytes
@@ -113,73 +153,6 @@ func (o Options) withDefaults() (Options, error) {
 func overlap(a, b oss.Bucket) bool {
 	x, y := folder(a)+"/", folder(b)+"/"
 	return strings.HasPrefix(x, y) || strings.HasPrefix(y, x)
-}
-
-// Special offsets of Spark's startingOffsets.
-const (
-	offsetLatest   = -1
-	offsetEarliest = -2
-)
-
-// startingOffsets is where a new query begins: the same special offset in
-// every partition, or each partition's own.
-type startingOffsets struct {
-	all   int64
-	exact api.PartitionOffsets // nil when all counts
-}
-
-func parseStartingOffsets(text string) (startingOffsets, error) {
-	switch strings.ToLower(strings.TrimSpace(text)) {
-	case "", "latest":
-		return startingOffsets{all: offsetLatest}, nil
-	case "earliest":
-		return startingOffsets{all: offsetEarliest}, nil
-	}
-	var exact api.PartitionOffsets
-	if err := json.Unmarshal([]byte(text), &exact); err != nil || exact == nil {
-		return startingOffsets{}, fmt.Errorf(`%w: startingOffsets is %q, want earliest, latest or JSON such as {"nyc_taxi_data":{"0":1200,"1":-2,"2":-1}}`, ErrOptions, text)
-	}
-	for topic, partitions := range exact {
-		for partition, offset := range partitions {
-			if offset < offsetEarliest {
-				return startingOffsets{}, fmt.Errorf("%w: startingOffsets has %d for %s-%d, want an offset, -2 (earliest) or -1 (latest)", ErrOptions, offset, topic, partition)
-			}
-		}
-	}
-	return startingOffsets{exact: exact}, nil
-}
-
-// resolve gives every partition a number. As in Spark, offsets by JSON must
-// name every partition, and no other.
-func (o startingOffsets) resolve(earliest, latest api.PartitionOffsets) (api.PartitionOffsets, error) {
-	start := clone(latest)
-	for topic, partitions := range start {
-		for partition := range partitions {
-			want := o.all
-			if o.exact != nil {
-				given, ok := o.exact[topic][partition]
-				if !ok {
-					return nil, fmt.Errorf("%w: startingOffsets has no offset for %s-%d", ErrOptions, topic, partition)
-				}
-				want = given
-			}
-			switch want {
-			case offsetLatest:
-			case offsetEarliest:
-				partitions[partition] = earliest[topic][partition]
-			default:
-				partitions[partition] = want
-			}
-		}
-	}
-	for topic, partitions := range o.exact {
-		for partition := range partitions {
-			if _, ok := latest[topic][partition]; !ok {
-				return nil, fmt.Errorf("%w: startingOffsets names %s-%d, which the query does not read", ErrOptions, topic, partition)
-			}
-		}
-	}
-	return start, nil
 }
 
 // Trigger says when batches are made. The zero value is ProcessingTime of one
@@ -225,6 +198,18 @@ func ParseTrigger(text string) (Trigger, error) {
 		return ProcessingTime(every), nil
 	}
 	return Trigger{}, fmt.Errorf(`%w: trigger %q, want availableNow, once or an interval such as "1 second"`, ErrOptions, text)
+}
+
+// ParseDelay reads an interval as [ParseTrigger] does, or as Spark's options
+// write one: "15m". The empty text is 0.
+func ParseDelay(text string) (time.Duration, error) {
+	if text = strings.TrimSpace(text); text == "" {
+		return 0, nil
+	}
+	if delay, err := parseInterval(text); err == nil && delay > 0 {
+		return delay, nil
+	}
+	return 0, fmt.Errorf(`%w: maxTriggerDelay %q, want a time such as "15m" or "90 seconds"`, ErrOptions, text)
 }
 
 func parseInterval(text string) (time.Duration, error) {

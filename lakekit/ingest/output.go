@@ -108,18 +108,18 @@ func (o *output) keys() []string {
 
 // worker decodes records; a batch has several.
 type worker struct {
-	decoder *decoder
+	decoder decoder
 	letters *letterBuilder
 	data    *output
 	dead    *output
 }
 
-func newWorker(schema *arrow.Schema, required []string, data, dead *output) (*worker, error) {
-	decoder, err := newDecoder(schema, required)
+func newWorker(schema *arrow.Schema, options decoderOptions, data, dead *output) (*worker, error) {
+	decoder, err := newDecoder(schema, options)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrOptions, err)
 	}
-	return &worker{decoder, newLetterBuilder(), data, dead}, nil
+	return &worker{decoder, newLetterBuilder(options.includeHeaders), data, dead}, nil
 }
 
 func (w *worker) release() {
@@ -145,11 +145,11 @@ func (w *worker) run(ctx context.Context, chunks <-chan []*confluent.Message) er
 
 func (w *worker) decode(ctx context.Context, chunk []*confluent.Message) error {
 	for _, m := range chunk {
-		if err := w.decoder.decode(m.Value); err != nil {
+		if err := w.decoder.decode(m.Value, m.Headers); err != nil {
 			w.letters.append(m, err)
 		}
 	}
-	if w.decoder.rows() >= handoverRecords || w.decoder.size >= w.data.limit/8 {
+	if w.decoder.rows() >= handoverRecords || w.decoder.size() >= w.data.limit/8 {
 		if err := w.handOverRows(ctx); err != nil {
 			return err
 		}
@@ -164,12 +164,8 @@ func (w *worker) handOverRows(ctx context.Context) error {
 	if w.decoder.rows() == 0 {
 		return nil
 	}
-	size, full := w.decoder.size, w.decoder.rows() >= handoverRecords
-	rows := w.decoder.flush()
-	if full { // the next one will be, too
-		w.decoder.builder.Reserve(handoverRecords + chunkRecords)
-	}
-	return w.data.add(ctx, rows, size)
+	size := w.decoder.size()
+	return w.data.add(ctx, w.decoder.flush(), size)
 }
 
 func (w *worker) handOverLetters(ctx context.Context) error {

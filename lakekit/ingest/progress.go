@@ -62,6 +62,7 @@ func (q *Query) Status() api.StreamStatus {
 	s.Trigger = q.options.Trigger.String()
 	s.StartedAt = q.startedAt
 	s.BatchID, s.NumInputRows, s.NumDeadLetters, s.RecordsBehind = q.committed, q.numInput, q.numDead, q.behind
+	s.NumRetries = q.numRetries
 	s.NumCompactions, s.CompactionError = q.compactions, q.compactionError
 	return s
 }
@@ -134,10 +135,25 @@ func (q *Query) RecentProgress() []api.StreamProgress {
 func (q *Query) report(t *triggerTimes, b *batch, latest api.PartitionOffsets) {
 	p := q.newProgress(t, b.id, b.numInput, b.start, b.entry.end, latest)
 	p.Sink.NumOutputRows = b.numInput - b.numDead
-	if b.numDead > 0 {
-		p.Sink.Metrics = map[string]string{"numDeadLetters": strconv.FormatInt(b.numDead, 10)}
-	}
+	p.Sink.Metrics = q.sinkMetrics(b)
 	q.keep(p)
+}
+
+// sinkMetrics are those that are not zero, nil for none.
+func (q *Query) sinkMetrics(b *batch) map[string]string {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	metrics := map[string]string{}
+	for name, n := range map[string]int64{"numDeadLetters": b.numDead, "numRetries": q.retries, "retryWaitMs": q.retryWait.Milliseconds()} {
+		if n > 0 {
+			metrics[name] = strconv.FormatInt(n, 10)
+		}
+	}
+	q.retries, q.retryWait = 0, 0
+	if len(metrics) == 0 {
+		return nil
+	}
+	return metrics
 }
 
 // reportIdle records a trigger without data, now and then.

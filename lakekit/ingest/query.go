@@ -34,6 +34,8 @@ type Query struct {
 	conf   json.RawMessage
 	target api.PartitionOffsets // AvailableNow ends there
 	last   time.Time            // start of the last trigger
+	// lastPlan is when a batch was last planned; zero when none was in this run.
+	lastPlan time.Time
 
 	ctx           context.Context // of the run
 	cancel        context.CancelFunc
@@ -54,10 +56,13 @@ type Query struct {
 	status          api.StreamStatus // Message, IsDataAvailable, IsTriggerActive, Waiting
 	numInput        int64
 	numDead         int64
+	numRetries      int64
 	compactions     int64
 	compactionError string
 	progress        []api.StreamProgress
 	idleSince       time.Time // of the last progress
+	retries         int64     // since the last progress, and how long they paused
+	retryWait       time.Duration
 	brokerSilent    time.Time // since when it owes an answer or records; zero when it does not
 	waiters         []*waiter
 }
@@ -271,14 +276,17 @@ func (q *Query) plan(t *triggerTimes) (b *batch, latest api.PartitionOffsets, er
 	q.noteLatest(latest, waiters)
 	if q.options.Trigger.kind == triggerAvailableNow {
 		if q.target == nil {
-			q.target = latest
+			if q.target, err = q.chooseEnd(latest); err != nil {
+				return nil, nil, err
+			}
 		}
 		latest = q.target
 	}
 	end := planEnd(q.start, latest, q.batchLimit())
-	if !hasWork(q.start, end) {
+	if !hasWork(q.start, end) || q.tooFew(latest) && len(waiters) == 0 {
 		return nil, latest, nil
 	}
+	q.lastPlan = q.options.Clock.Now()
 	conf := q.conf
 	b = &batch{
 		id:    q.committed + 1,
@@ -305,6 +313,16 @@ func (q *Query) batchLimit() int64 {
 		return q.options.MaxOffsetsPerTrigger
 	}
 	return defaultBatchRecords
+}
+
+// tooFew: the batch is put off until minOffsetsPerTrigger are there, or
+// maxTriggerDelay is over.
+func (q *Query) tooFew(latest api.PartitionOffsets) bool {
+	if q.options.Trigger.ends() || countBehind(latest, q.start) > 0 {
+		return false
+	}
+	return countBehind(q.start, latest) < q.options.MinOffsetsPerTrigger &&
+		q.options.Clock.Now().Sub(q.lastPlan) < q.options.MaxTriggerDelay
 }
 
 // hasWork: there are records to read, or offsets went back, which must be
@@ -364,6 +382,7 @@ func (q *Query) persist(waiting func(), what string, step func(context.Context) 
 		}
 		q.log.Warn("waiting to "+what, "retry_in", backoff, "error", err)
 		q.setWaiting(fmt.Sprintf("Waiting to %s: %v", what, err))
+		q.noteRetry(backoff)
 		if waiting != nil {
 			waiting()
 		}
@@ -373,6 +392,15 @@ func (q *Query) persist(waiting func(), what string, step func(context.Context) 
 		case <-q.options.Clock.After(backoff):
 		}
 	}
+}
+
+// noteRetry counts the pauses of this run, and of the present trigger.
+func (q *Query) noteRetry(pause time.Duration) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.numRetries++
+	q.retries++
+	q.retryWait += pause
 }
 
 // idle is called while a batch gets no records from the broker.
@@ -399,6 +427,24 @@ func (q *Query) Stop(ctx context.Context) error {
 		<-q.done
 	}
 	return q.Err()
+}
+
+// StopNow is Stop for who does not want to wait: the batch that is being
+// written is abandoned, and written by the next start.
+func (q *Query) StopNow() error {
+	q.requestStop(errStopped)
+	q.cancel()
+	<-q.done
+	return q.Err()
+}
+
+// Drain is Stop after ProcessAllAvailable. When ctx ends first, the query goes
+// on.
+func (q *Query) Drain(ctx context.Context) error {
+	if err := q.ProcessAllAvailable(ctx); err != nil && ctx.Err() != nil {
+		return err
+	}
+	return q.Stop(ctx)
 }
 
 // Done is closed when the query has ended.

@@ -33,6 +33,7 @@ type source struct {
 	lastTopic  string
 	lastNumber int32
 	carried    int64 // bytes held back in all partitions
+	maxCarried int64
 	// trouble is the last thing the client reported, "" once records come.
 	trouble string
 }
@@ -58,7 +59,8 @@ const (
 	chunkRecords = 2048
 	chunkBytes   = 1 << 20
 	// maxCarried bounds the records held back of partitions that reached the
-	// end of their range before the others: beyond it they are paused.
+	// end of their range before the others: beyond it, or beyond half of what
+	// may be fetched ahead, they are paused.
 	maxCarried = 16 << 20
 )
 
@@ -82,7 +84,7 @@ func newSource(config kafka.Config, topics []string, queueBytes int64) (*source,
 		"queued.min.messages":        "1000000",
 		"queued.max.messages.kbytes": strconv.FormatInt(max(1, queueBytes>>10), 10),
 	}
-	s := &source{topics: topics}
+	s := &source{topics: topics, maxCarried: min(maxCarried, queueBytes/2)}
 	var err error
 	if s.consumer, err = confluent.NewConsumer(defaults.Consumer(fixed)); err != nil {
 		return nil, fmt.Errorf("%w: kafka consumer: %w", ErrOptions, err)
@@ -411,7 +413,7 @@ func (p *partition) finish() bool {
 func (s *source) hold(p *partition, m *confluent.Message) error {
 	p.carry = append(p.carry, m)
 	s.carried += recordBytes(m)
-	if s.carried < maxCarried || p.paused {
+	if s.carried < s.maxCarried || p.paused {
 		return nil
 	}
 	p.paused = true

@@ -52,6 +52,9 @@ func (q *Query) initialize(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := q.checkEnd(partitions); err != nil {
+		return err
+	}
 	begins := state.isNew && state.initial == nil
 	if begins {
 		if state.start, err = q.chooseStart(partitions); err != nil {
@@ -92,7 +95,7 @@ func (q *Query) openTable(ctx context.Context) (*delta.Snapshot, error) {
 	if err != nil {
 		return nil, err
 	}
-	decoder, err := newDecoder(schema, q.options.Required)
+	decoder, err := newDecoder(schema, q.options.decoder())
 	if err != nil {
 		return nil, fmt.Errorf("%w: table %s: %w", ErrOptions, table.URI(), err)
 	}
@@ -125,12 +128,13 @@ func (q *Query) checkTopicIDs(bound binding, now map[string]string, haveOffsets 
 // checkNew refuses a table that an application has written under a
 // transaction id: it may be another stream, and this one cannot know where that
 // one ended. Starting offsets by JSON say where. Spark's streams use their
-// query id, other writers names of their own, so that every id counts.
+// query id, other writers names of their own, so that every id counts but those
+// of replays, which follow a stream.
 func (q *Query) checkNew(snapshot *delta.Snapshot) error {
 	if strings.HasPrefix(strings.TrimSpace(q.options.StartingOffsets), "{") {
 		return nil
 	}
-	txns := slices.Collect(maps.Values(snapshot.Txns()))
+	txns := slices.DeleteFunc(slices.Collect(maps.Values(snapshot.Txns())), func(txn delta.Txn) bool { return isReplay(txn.AppID) })
 	if len(txns) == 0 {
 		return nil
 	}
@@ -192,6 +196,38 @@ func (q *Query) chooseStart(partitions map[string][]int32) (api.PartitionOffsets
 		return nil, err
 	}
 	return where.resolve(earliest, latest)
+}
+
+func (q *Query) checkEnd(partitions map[string][]int32) error {
+	until, err := parseEndingOffsets(q.options.EndingOffsets)
+	if err != nil {
+		return err
+	}
+	return until.covers(partitions)
+}
+
+// chooseEnd is where a query with AvailableNow ends: at the offsets that were
+// asked for, or at the latest, and not before what is committed. A partition
+// whose offsets went back stays so, to be noticed.
+func (q *Query) chooseEnd(latest api.PartitionOffsets) (api.PartitionOffsets, error) {
+	until, err := parseEndingOffsets(q.options.EndingOffsets)
+	if err != nil {
+		return nil, err
+	}
+	end, err := until.resolve(nil, latest)
+	if err != nil {
+		return nil, err
+	}
+	for topic, partitions := range end {
+		for partition, offset := range partitions {
+			last, from := latest[topic][partition], q.start[topic][partition]
+			if last >= from {
+				last = max(from, min(last, offset))
+			}
+			partitions[partition] = last
+		}
+	}
+	return end, nil
 }
 
 // resume sets the query to what the checkpoint says.

@@ -10,6 +10,7 @@ import (
 	"maps"
 	"net/http"
 	"os"
+	"reflect"
 	"regexp"
 	"slices"
 	"strings"
@@ -17,6 +18,7 @@ import (
 
 	"taxilake/lakekit/api"
 	"taxilake/lakekit/ingest"
+	"taxilake/lakekit/kafka/properties"
 	"taxilake/lakekit/settings"
 )
 
@@ -82,6 +84,12 @@ func (all *streams) complete(request api.StreamRequest) (api.StreamRequest, erro
 	request.CheckpointLocation = plain(cmp.Or(request.CheckpointLocation, checkpoint))
 	request.StartingOffsets = cmp.Or(request.StartingOffsets, "earliest")
 	request.Trigger = cmp.Or(request.Trigger, "1 second")
+	options := properties.Properties(request.Kafka)
+	for name := range options {
+		if options.Shown(name) != options[name] {
+			return request, badRequest("%s is a secret, which a stream's options are no place for: put it into the client.properties of the profile", name)
+		}
+	}
 	return request, nil
 }
 
@@ -112,7 +120,11 @@ func (all *streams) open(ctx context.Context, request api.StreamRequest) (*inges
 	if err != nil {
 		return nil, err
 	}
-	deadLetters, err := s.folder(request.Table + "_dead_letters")
+	deadLetters, err := s.deadLetters(request.Table)
+	if err != nil {
+		return nil, err
+	}
+	delay, err := ingest.ParseDelay(request.MaxTriggerDelay)
 	if err != nil {
 		return nil, err
 	}
@@ -122,14 +134,21 @@ func (all *streams) open(ctx context.Context, request api.StreamRequest) (*inges
 	return ingest.Start(ctx, ingest.Options{
 		Name:                 request.Name,
 		Kafka:                s.kafka,
+		KafkaOptions:         request.Kafka,
 		Subscribe:            topicsOf(request.Subscribe),
 		StartingOffsets:      request.StartingOffsets,
+		EndingOffsets:        request.EndingOffsets,
 		MaxOffsetsPerTrigger: request.MaxOffsetsPerTrigger,
+		MinOffsetsPerTrigger: request.MinOffsetsPerTrigger,
+		MaxTriggerDelay:      delay,
 		FailOnDataLoss:       request.FailOnDataLoss,
 		Trigger:              trigger,
 		Table:                table,
 		Checkpoint:           checkpoint,
 		DeadLetters:          deadLetters,
+		IncludeHeaders:       request.IncludeHeaders,
+		MergeSchema:          request.MergeSchema,
+		BufferBytes:          request.BufferBytes,
 		Required:             required(),
 		Logger:               s.log.With("stream", request.Name),
 	})
@@ -169,11 +188,13 @@ func (all *streams) start(ctx context.Context, request api.StreamRequest) (api.S
 	return query.Status(), nil
 }
 
-// sameStream compares what the pointer in the options points to.
+// sameStream says that two requests mean the same.
 func sameStream(a, b api.StreamRequest) bool {
 	lossA, lossB := a.FailOnDataLoss == nil || *a.FailOnDataLoss, b.FailOnDataLoss == nil || *b.FailOnDataLoss
+	sameKafka := maps.Equal(a.Kafka, b.Kafka)
 	a.FailOnDataLoss, b.FailOnDataLoss = nil, nil
-	return a == b && lossA == lossB
+	a.Kafka, b.Kafka = nil, nil
+	return reflect.DeepEqual(a, b) && lossA == lossB && sameKafka
 }
 
 // collision says why a stream cannot run beside another one.
@@ -246,14 +267,14 @@ func (all *streams) list() []api.StreamStatus {
 
 // stop ends a stream because the user wants it ended. One that has ended before
 // stays as it is, and its status says why; it is not resumed any more.
-func (all *streams) stop(ctx context.Context, name string) (api.StreamStatus, error) {
+func (all *streams) stop(ctx context.Context, name string, mode api.StopMode) (api.StreamStatus, error) {
 	known, err := all.find(name)
 	if err != nil {
 		return api.StreamStatus{}, err
 	}
 	if known.query != nil {
 		// Why it had failed is no failure of the stop.
-		if err := known.query.Stop(ctx); err != nil && ctx.Err() != nil {
+		if err := stopQuery(ctx, known.query, mode); err != nil && ctx.Err() != nil {
 			return api.StreamStatus{}, err
 		}
 	}
@@ -261,6 +282,16 @@ func (all *streams) stop(ctx context.Context, name string) (api.StreamStatus, er
 	defer all.mutex.Unlock()
 	known.Running = false
 	return known.status(), saveJSON(all.path, all.queries)
+}
+
+func stopQuery(ctx context.Context, query *ingest.Query, mode api.StopMode) error {
+	switch mode {
+	case api.StopNow:
+		return query.StopNow()
+	case api.StopDrained:
+		return query.Drain(ctx)
+	}
+	return query.Stop(ctx)
 }
 
 // close stops all streams and remembers which were running.
@@ -349,5 +380,13 @@ func (known *stream) notRunning(why error) error {
 }
 
 func (s *Server) stopStream(r *http.Request) (api.StreamStatus, error) {
-	return s.streams.stop(r.Context(), r.PathValue("name"))
+	request, err := body[api.StopRequest](r)
+	if err != nil {
+		return api.StreamStatus{}, err
+	}
+	switch request.Mode {
+	case api.StopAfterBatch, api.StopDrained, api.StopNow:
+		return s.streams.stop(r.Context(), r.PathValue("name"), request.Mode)
+	}
+	return api.StreamStatus{}, badRequest("mode %q: a stream stops after the batch it writes (no mode), %s or %s", request.Mode, api.StopDrained, api.StopNow)
 }

@@ -106,7 +106,7 @@ func TestStopOfAStreamThatHasEnded(t *testing.T) {
 	}{
 		{"stopped", func(t *testing.T, all *streams) *streams {
 			all.mustStart(t, api.StreamRequest{})
-			if _, err := all.stop(t.Context(), "taxi_record"); err != nil {
+			if _, err := all.stop(t.Context(), "taxi_record", api.StopAfterBatch); err != nil {
 				t.Fatal(err)
 			}
 			return all
@@ -139,7 +139,7 @@ func TestStopOfAStreamThatHasEnded(t *testing.T) {
 			if err == nil || statusOf(err) != 409 || !strings.Contains(err.Error(), "`lakekit stream start`, or the cell of lesson 03") || !strings.Contains(err.Error(), test.why) {
 				t.Errorf("process all available: %v", err)
 			}
-			status, err := all.stop(t.Context(), "taxi_record")
+			status, err := all.stop(t.Context(), "taxi_record", api.StopAfterBatch)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -202,10 +202,18 @@ func streamCommand() *cobra.Command {
 
 func streamStart() *cobra.Command {
 	var options lakekit.StreamOptions
-	var wait bool
+	var kafka []string
+	var wait, failOnDataLoss bool
 	c := &cobra.Command{
 		Use: "start", Short: "Stream the topic into the table", Args: cobra.NoArgs,
-		Example: "  lakekit stream start\n  lakekit stream start --trigger availableNow --wait",
+		Example: "  lakekit stream start\n  lakekit stream start --trigger availableNow --wait\n  lakekit stream start --max-offsets-per-trigger 10000 --kafka fetch.min.bytes=65536",
+		PreRunE: func(cmd *cobra.Command, _ []string) (err error) {
+			if cmd.Flags().Changed("fail-on-data-loss") {
+				options.FailOnDataLoss = &failOnDataLoss
+			}
+			options.Kafka, err = pairs("--kafka", kafka)
+			return err
+		},
 		RunE: inWorkshop(func(cmd *cobra.Command, lab *lakekit.Workshop, _ []string) error {
 			stream, err := lab.StartStream(options)
 			if err != nil {
@@ -230,6 +238,14 @@ func streamStart() *cobra.Command {
 	flags.StringVar(&options.StartingOffsets, "starting-offsets", "", "earliest, latest or JSON (default: earliest)")
 	flags.StringVar(&options.Trigger, "trigger", "", `"1 second", availableNow or once (default: 1 second)`)
 	flags.Int64Var(&options.MaxOffsetsPerTrigger, "max-offsets-per-trigger", 0, "most records in a batch; 0: bounded by memory")
+	flags.StringVar(&options.EndingOffsets, "ending-offsets", "", "with --trigger availableNow, where to end: latest or JSON (default: latest)")
+	flags.Int64Var(&options.MinOffsetsPerTrigger, "min-offsets-per-trigger", 0, "records that a batch waits for")
+	flags.StringVar(&options.MaxTriggerDelay, "max-trigger-delay", "", "how long it waits for them at most (default: 15m)")
+	flags.BoolVar(&failOnDataLoss, "fail-on-data-loss", true, "end when records were removed from the topic before they were read")
+	flags.BoolVar(&options.IncludeHeaders, "include-headers", false, "write the records' headers into the table's column headers, array<struct<key:string,value:binary>>")
+	flags.BoolVar(&options.MergeSchema, "merge-schema", false, "add a column for each field that the table does not have (default: ignore it)")
+	flags.Int64Var(&options.BufferBytes, "buffer-bytes", 0, "bound on the records in memory (default: 256 MiB)")
+	flags.StringArrayVar(&kafka, "kafka", nil, "NAME=VALUE of a kafka.* option, by librdkafka's names (repeatable)")
 	flags.BoolVar(&wait, "wait", false, "wait until everything in the topic is in the table")
 	return c
 }
@@ -261,10 +277,18 @@ func streamStatus() *cobra.Command {
 
 func streamStop() *cobra.Command {
 	var name string
+	var drain, now bool
 	c := &cobra.Command{
-		Use: "stop", Short: "Stop a stream between two batches", Example: "  lakekit stream stop", Args: cobra.NoArgs,
+		Use: "stop", Short: "Stop a stream between two batches", Example: "  lakekit stream stop\n  lakekit stream stop --drain", Args: cobra.NoArgs,
 		RunE: inWorkshop(func(cmd *cobra.Command, lab *lakekit.Workshop, _ []string) error {
-			status, err := lab.Stream(name).Stop()
+			stop := lab.Stream(name).Stop
+			switch {
+			case drain:
+				stop = lab.Stream(name).Drain
+			case now:
+				stop = lab.Stream(name).StopNow
+			}
+			status, err := stop()
 			if err != nil {
 				return err
 			}
@@ -273,6 +297,9 @@ func streamStop() *cobra.Command {
 		}),
 	}
 	c.Flags().StringVar(&name, "name", "", "name of the stream (default: the course's)")
+	c.Flags().BoolVar(&drain, "drain", false, "first take everything that is in the topic now")
+	c.Flags().BoolVar(&now, "now", false, "abandon the batch being written; the next start writes it")
+	c.MarkFlagsMutuallyExclusive("drain", "now")
 	return c
 }
 

@@ -59,7 +59,7 @@ func newRoot() *cobra.Command {
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.AddCommand(serviceCommands()...)
-	root.AddCommand(topicCommand(), trafficCommand(), tableCommand(), streamCommand(), datasetCommand(),
+	root.AddCommand(topicCommand(), trafficCommand(), tableCommand(), streamCommand(), deadLettersCommand(), datasetCommand(),
 		listCommand(), sqlCommand(), verifyCommand(), classCommand())
 	return root
 }

@@ -387,6 +387,17 @@ func TestMalformedRecordsGoToDeadLetters(t *testing.T) {
 	if verdict := w.verified(); verdict.Rows != 100 || verdict.DeadLetters != int64(len(bad)) {
 		t.Errorf("verdict: %+v", verdict)
 	}
+	if out := w.does("dead-letters", "show", "--limit", "50"); !strings.Contains(out, "wrong type: a string, want double") || !strings.Contains(out, `field "passenger_count": null in a required field`) {
+		t.Errorf("dead-letters show:\n%s", out)
+	}
+	var replay api.DeadLetterReplay
+	if out := w.does("dead-letters", "replay", "--json"); json.Unmarshal([]byte(out), &replay) != nil || replay.NumReplayed != 0 || replay.NumRemaining != int64(len(bad)) {
+		t.Errorf("dead-letters replay:\n%s", out)
+	}
+	w.does("stream", "stop", "--drain")
+	w.does("stream", "start", "--merge-schema", "--max-offsets-per-trigger", "50", "--kafka", "kafka.fetch.min.bytes=10", "--fail-on-data-loss=false")
+	w.fails(statusFailed, "startingOffsets", "stream", "start", "--name", "b", "--table", "other", "--kafka", "auto.offset.reset=latest")
+	w.does("stream", "stop", "--now")
 }
 
 func TestTakenPortsAreReplaced(t *testing.T) {
@@ -414,11 +425,11 @@ func TestUsage(t *testing.T) {
 	for _, line := range []string{"bogus", "topic bogus", "topic", "sql", "sql a b", "traffic --rate fast", "up now", "dataset generate --format xml",
 		"sql x --format xml", "sql x --table y", "topic create --config x", "dataset generate --records -1",
 		"settings NO_SUCH", "class", "class Alice", "class alice --days 0", "topic create --partitions 0", "traffic --rate -1", "traffic --rate NaN", "traffic --records -1",
-		"table restore", "table restore --version x", "table restore --version 1 --timestamp 2026-01-01", "table vacuum --conf x", "table optimize --target-size -1"} {
+		"table restore", "table restore --version x", "stream start --kafka x", "stream stop --now --drain", "dead-letters", "dead-letters show --limit 0", "table restore --version 1 --timestamp 2026-01-01", "table vacuum --conf x", "table optimize --target-size -1"} {
 		w.fails(statusUsage, "--help", strings.Fields(line)...)
 	}
 	for _, line := range []string{"", "up", "down", "reset", "status", "doctor", "settings", "broker", "oss", "server", "topic", "topic create", "topic list", "topic describe",
-		"topic browse", "traffic", "traffic list", "traffic stop", "table", "table create", "table describe", "table history", "table files", "table optimize", "table vacuum", "table restore", "stream start", "stream status", "stream stop",
+		"topic browse", "traffic", "traffic list", "traffic stop", "table", "table create", "table describe", "table history", "table files", "table optimize", "table vacuum", "table restore", "stream start", "stream status", "stream stop", "dead-letters", "dead-letters show", "dead-letters replay",
 		"dataset generate", "ls", "sql", "verify", "class"} {
 		if out := w.does(append(strings.Fields(line), "--help")...); !strings.Contains(out, "Examples:\n  lakekit") {
 			t.Errorf("lakekit %s --help has no example:\n%s", line, out)

@@ -1,0 +1,106 @@
+package ingest
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"taxilake/lakekit/delta"
+	"taxilake/lakekit/oss"
+)
+
+// inferred are the columns that records add to a table, decoded in turn.
+func inferred(t testing.TB, schema delta.Schema, records ...string) []delta.Field {
+	t.Helper()
+	arrowSchema, err := schema.Arrow()
+	if err != nil {
+		t.Fatal(err)
+	}
+	d, err := newDecoder(arrowSchema, decoderOptions{mergeSchema: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.release()
+	for _, record := range records {
+		_ = d.decode([]byte(record), nil)
+	}
+	return d.added().beyond(schema)
+}
+
+var idSchema = delta.Schema{Fields: []delta.Field{{Name: "id", Type: delta.Long, Nullable: true}}}
+
+func TestInference(t *testing.T) {
+	nested := func(n int) string { return strings.Repeat("[", n) + "1" + strings.Repeat("]", n) }
+	var wide []string
+	for i := range maxColumns + 10 {
+		wide = append(wide, fmt.Sprintf(`"c%d":1`, i))
+	}
+	for _, test := range []struct {
+		name    string
+		records []string
+		want    string
+	}{
+		{"nothing new", []string{`{"id":1}`, `{}`}, ""},
+		{"the primitive types", []string{`{"d":1.5,"b":true,"s":"x","l":-1}`}, "b boolean, d double, l bigint, s string"},
+		{"an exponent makes a double", []string{`{"d":1e2}`}, "d double"},
+		{"too large for a long", []string{`{"d":9223372036854775808}`}, "d double"},
+		{"long and double", []string{`{"d":1}`, `{"d":1.5}`, `{"d":2}`}, "d double"},
+		{"long and string", []string{`{"s":1}`, `{"s":"1"}`}, "s string"},
+		{"boolean and long", []string{`{"s":1}`, `{"s":true}`}, "s string"},
+		{"object and long", []string{`{"s":{"a":1}}`, `{"s":1}`}, "s string"},
+		{"null says nothing", []string{`{"n":null}`, `{"n":[]}`, `{"m":null}`, `{"m":1}`, `{"e":{}}`, `{"a":[null,[]]}`}, "m bigint"},
+		{"objects are merged", []string{`{"o":{"b":1}}`, `{"o":{"a":"x","b":1.5,"c":null}}`}, "o struct<a:string,b:double>"},
+		{"arrays are merged", []string{`{"v":[]}`, `{"v":[1,null,2.5]}`, `{"v":[[]]}`}, "v array<string>"},
+		{"arrays of objects", []string{`{"v":[{"a":1},{"b":"x"}]}`}, "v array<struct<a:bigint,b:string>>"},
+		{"records that are refused", []string{`{"id":"x","n":1}`, `{"n":1`}, ""},
+		{"names that no column has", []string{`{"a b":1,"a,b":1,"":1,"a=b":1,"` + strings.Repeat("x", maxColumnName+1) + `":1,"o":{"c d":1}}`}, ""},
+		{"names that differ by case", []string{`{"ID":1,"Tip":1,"tip":"x"}`}, "Tip bigint"},
+		{"escaped name", []string{`{"\u0074ip":1}`}, "tip bigint"},
+		{"of a repeated member the last", []string{`{"o":{"a":"x","a":1}}`}, "o struct<a:bigint>"},
+		{"nested deep", []string{`{"v":` + nested(maxNesting-1) + `}`}, "v " + strings.Repeat("array<", maxNesting-1) + "bigint" + strings.Repeat(">", maxNesting-1)},
+		{"nested too deep", []string{`{"v":` + nested(maxNesting) + `}`, `{"w":` + nested(9_000) + `}`}, ""},
+		{"a struct too wide", []string{`{"o":{` + strings.Join(wide, ",") + `},"p":1}`, `{"o":{"x":1}}`}, "p bigint"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			if got := describeFields(inferred(t, idSchema, test.records...)); got != test.want {
+				t.Errorf("got %s, want %s", got, test.want)
+			}
+		})
+	}
+	if n := len(inferred(t, idSchema, "{"+strings.Join(wide, ",")+"}")); n != maxColumns-1 {
+		t.Errorf("%d columns added, want %d", n, maxColumns-1)
+	}
+}
+
+// FuzzMergeSchema: what a record adds to a schema is a table that can be made,
+// and the record fits it, unless two of its own values made a string of a type.
+func FuzzMergeSchema(f *testing.F) {
+	for _, seed := range []string{
+		taxiJSON, `{"a":[{"b":1},{"b":"x"}]}`, `{"o":{"A":1,"a":2,"":3}}`, `{"\ud800":1,"\ufffd":2}`, `{"v":[[[]]],"n":null,"d":-0e5}`, `{"x.y":{"z z":{"t":true}}}`,
+	} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, record string) {
+		fields := inferred(t, idSchema, record)
+		schema := delta.Schema{Fields: append(idSchema.Fields[:1:1], fields...)}
+		if _, err := delta.Create(t.Context(), oss.NewMemory("lake"), delta.Definition{Schema: schema}); err != nil {
+			t.Fatalf("%q adds %s: %v", record, describeFields(fields), err)
+		}
+		if len(fields) == 0 {
+			return
+		}
+		arrowSchema, err := schema.Arrow()
+		if err != nil {
+			t.Fatal(err)
+		}
+		d, err := newDecoder(arrowSchema, decoderOptions{})
+		if err != nil {
+			t.Fatalf("%q adds %s: %v", record, describeFields(fields), err)
+		}
+		defer d.release()
+		if err := d.decode([]byte(record), nil); err != nil && !strings.Contains(err.Error(), "want string") && !strings.Contains(err.Error(), "out of range of double") {
+			t.Errorf("%q adds %s and is refused: %v", record, describeFields(fields), err)
+		}
+		d.flush().Release()
+	})
+}

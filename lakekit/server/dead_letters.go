@@ -1,0 +1,54 @@
+package server
+
+import (
+	"cmp"
+	"math"
+	"net/http"
+
+	"taxilake/lakekit/api"
+	"taxilake/lakekit/ingest"
+	"taxilake/lakekit/oss"
+)
+
+// deadLetters is the folder of the records that do not fit the table at an
+// address.
+func (s *Server) deadLetters(table string) (oss.Bucket, error) {
+	return s.folder(table + "_dead_letters")
+}
+
+// lettersShown is how many dead letters are listed when nobody says how many,
+// lettersShownAtMost bounds the answer.
+const (
+	lettersShown       = 20
+	lettersShownAtMost = 10_000
+)
+
+func (s *Server) listDeadLetters(r *http.Request) ([]api.DeadLetter, error) {
+	limit, err := number(r, "limit", lettersShown, 1, math.MaxInt64)
+	if err != nil {
+		return nil, err
+	}
+	folder, err := s.deadLetters(s.tableURI(cmp.Or(r.URL.Query().Get("table"), s.settings.Table)))
+	if err != nil {
+		return nil, err
+	}
+	return ingest.DeadLetters(r.Context(), folder, int(min(limit, lettersShownAtMost)))
+}
+
+// replayDeadLetters moves the dead letters that fit now into the table.
+func (s *Server) replayDeadLetters(r *http.Request) (api.DeadLetterReplay, error) {
+	request, err := body[api.ReplayRequest](r)
+	if err != nil {
+		return api.DeadLetterReplay{}, err
+	}
+	uri := s.tableURI(cmp.Or(request.Table, s.settings.Table))
+	table, err := s.folder(uri)
+	if err != nil {
+		return api.DeadLetterReplay{}, err
+	}
+	letters, err := s.deadLetters(uri)
+	if err != nil {
+		return api.DeadLetterReplay{}, err
+	}
+	return ingest.Replay(r.Context(), ingest.ReplayOptions{Table: table, DeadLetters: letters, Required: required(), Logger: s.log.With("table", uri)})
+}
