@@ -143,13 +143,16 @@ func partitionsOf(o api.PartitionOffsets) map[string][]int32 {
 // transform reads the records from start to end into data, those that do not
 // fit into dead.
 func (q *Query) transform(ctx context.Context, schema *arrow.Schema, start, end api.PartitionOffsets, data, dead *output) error {
+	q.meter.begin()
 	group, ctx := errgroup.WithContext(ctx)
 	chunks := make(chan []*confluent.Message, decodeWorkers)
 	group.Go(func() error {
 		defer close(chunks)
 		return q.source.read(ctx, start, end, q.idle, func(chunk []*confluent.Message) error {
+			q.meter.read(chunk)
 			select {
 			case chunks <- chunk:
+				passFailpoint(duringRead)
 				q.flowing()
 				return nil
 			case <-ctx.Done():
@@ -209,6 +212,7 @@ func (q *Query) commit(ctx context.Context, b *batch, tries *attempts, o *output
 	switch {
 	case err == nil:
 		q.log.Debug("batch committed", "batch", b.id, "table", o.table.URI(), "version", version, "rows", o.rows)
+		q.meter.wrote(len(o.files), size)
 		// The version they were put for is taken: they can never be committed.
 		leftover := tries.inDoubt
 		tries.inDoubt = nil

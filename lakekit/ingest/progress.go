@@ -138,6 +138,7 @@ func (q *Query) report(t *triggerTimes, b *batch, latest api.PartitionOffsets) {
 		p.Sink.Metrics = map[string]string{"numDeadLetters": strconv.FormatInt(b.numDead, 10)}
 	}
 	q.keep(p)
+	q.meter.batch(b.entry.end, t.ms)
 }
 
 // reportIdle records a trigger without data, now and then.

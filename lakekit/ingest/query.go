@@ -26,6 +26,7 @@ type Query struct {
 	checkpoint checkpoint
 	source     *source
 	log        *slog.Logger
+	meter      *meter
 	startedAt  time.Time
 
 	// Only the run goroutine uses these after initialize.
@@ -98,6 +99,9 @@ func Start(ctx context.Context, options Options) (*Query, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := options.arm(); err != nil {
+		return nil, err
+	}
 	source, err := newSource(options.Kafka, options.Subscribe, options.BufferBytes/4)
 	if err != nil {
 		return nil, err
@@ -109,6 +113,7 @@ func Start(ctx context.Context, options Options) (*Query, error) {
 		checkpoint:    checkpoint{options.Checkpoint},
 		source:        source,
 		log:           options.Logger.With("query", options.Name, "run", runID),
+		meter:         newMeter(options.Clock),
 		startedAt:     options.Clock.Now(),
 		wake:          make(chan struct{}, 1),
 		compactSignal: make(chan struct{}, 1),
@@ -147,7 +152,7 @@ func (q *Query) run(ready func()) {
 	err := q.persist(ready, "start the query", q.initialize)
 	if err == nil {
 		ready()
-		helpers.Go(func() { q.compactLoop(q.ctx) })
+		helpers.Go(func() { q.compactLoop(asCompaction(q.ctx)) })
 		err = q.loop()
 	}
 	q.finish(err)
@@ -269,6 +274,7 @@ func (q *Query) plan(t *triggerTimes) (b *batch, latest api.PartitionOffsets, er
 		return nil, nil, err
 	}
 	q.noteLatest(latest, waiters)
+	q.meter.offsets(q.start, latest)
 	if q.options.Trigger.kind == triggerAvailableNow {
 		if q.target == nil {
 			q.target = latest
@@ -362,6 +368,7 @@ func (q *Query) persist(waiting func(), what string, step func(context.Context) 
 		} else if unknownTopic++; unknownTopic > unknownTopicRetries {
 			return q.missingTopic(err, false)
 		}
+		q.meter.retry()
 		q.log.Warn("waiting to "+what, "retry_in", backoff, "error", err)
 		q.setWaiting(fmt.Sprintf("Waiting to %s: %v", what, err))
 		if waiting != nil {
