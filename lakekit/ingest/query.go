@@ -178,7 +178,8 @@ func (q *Query) loop() error {
 		}
 		var pause time.Duration
 		if !more {
-			pause = max(pollingDelay, q.options.Trigger.interval()-q.options.Clock.Now().Sub(began))
+			took := max(0, q.options.Clock.Now().Sub(began)) // a clock that was set back makes no longer pause
+			pause = max(pollingDelay, q.options.Trigger.interval()-took)
 		}
 		if err := q.waitForTrigger(pause); err != nil {
 			return err
