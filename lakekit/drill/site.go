@@ -240,22 +240,18 @@ func (s *site) finished(t *lakekit.Traffic) error {
 	return s.drained()
 }
 
-// reach waits until the table has so many more rows.
-func (s *site) reach(more int64) error {
+// reach waits until the table has so many rows.
+func (s *site) reach(rows int64) error {
 	table, err := s.openTable(s.config().Table)
 	if err != nil {
 		return err
 	}
-	first := int64(-1)
-	return s.until(fmt.Sprintf("%s more are there", number(more)), func() (bool, error) {
+	return s.until(fmt.Sprintf("it has %s", number(rows)), func() (bool, error) {
 		snapshot, err := table.Snapshot(s.ctx)
 		if err != nil {
 			return false, err
 		}
-		if first < 0 {
-			first = snapshot.NumRecords()
-		}
-		return snapshot.NumRecords() >= first+more, nil
+		return snapshot.NumRecords() >= rows, nil
 	})
 }
 

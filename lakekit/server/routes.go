@@ -48,6 +48,7 @@ func (s *Server) Handler() http.Handler {
 	mux.Handle("POST /api/streams/{name}/process-all-available", answer(s, s.processAllAvailable))
 	mux.Handle("POST /api/streams/{name}/stop", answer(s, s.stopStream))
 
+	mux.Handle("GET /metrics", s.metrics())
 	mux.Handle("GET /api/objects", answer(s, s.objects))
 	mux.Handle("POST /api/sql", answer(s, s.sql))
 	mux.Handle("POST /api/charts", answer(s, s.drawChart))

@@ -28,7 +28,7 @@ func drillCommand() *cobra.Command {
 		},
 	}
 	c.PersistentFlags().Int64Var(&options.Records, "records", 20_000, "records to produce, about")
-	c.PersistentFlags().Float64Var(&options.Rate, "rate", 5_000, "records a second")
+	c.PersistentFlags().Float64Var(&options.Rate, "rate", 3_000, "records a second")
 	for _, d := range drill.All {
 		c.AddCommand(drillRun(d.Name, d.Short, &options, d))
 	}
