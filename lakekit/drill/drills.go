@@ -244,7 +244,7 @@ func (s *site) refused() error {
 	}
 	return s.until("the stream refuses to go on", func() (bool, error) {
 		status, err := s.lab.Stream("").Status()
-		if err != nil || status.Error == "" {
+		if err != nil || status.Error == "" || status.IsActive {
 			return false, err
 		}
 		s.say("the stream refuses to go on: %s", status.Error)
@@ -337,7 +337,7 @@ func two(s *site) error {
 		if err != nil {
 			return false, err
 		}
-		if status.Error != "" {
+		if status.Error != "" && !status.IsActive {
 			loser, reason = "first", status.Error
 		}
 		if err := second.Err(); err != nil {

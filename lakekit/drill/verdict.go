@@ -113,18 +113,23 @@ func lettersIn(rows arrow.RecordBatch) func(int) identity {
 // account compares what the topic has held with the tables.
 type account struct{ records, lost, twice int64 }
 
-func (s *site) settle() (a account, err error) {
+func (s *site) settle() (account, error) {
 	if err := s.read(); err != nil {
-		return a, err
+		return account{}, err
 	}
 	found := map[identity]int64{}
 	if err := s.count(s.config().Table, found, tripsIn); err != nil {
-		return a, err
+		return account{}, err
 	}
 	if err := s.count(s.config().DeadLetters, found, lettersIn); err != nil && !errors.Is(err, delta.ErrNotTable) {
-		return a, err
+		return account{}, err
 	}
-	for _, id := range s.ledger {
+	return s.ledger.compare(found), nil
+}
+
+// compare counts what is missing in the tables, and what is there too often.
+func (l ledger) compare(found map[identity]int64) (a account) {
+	for _, id := range l {
 		a.records++
 		found[id]--
 	}
@@ -132,7 +137,7 @@ func (s *site) settle() (a account, err error) {
 		a.lost += max(0, -n)
 		a.twice += max(0, n)
 	}
-	return a, nil
+	return a
 }
 
 func column[T arrow.Array](rows arrow.RecordBatch, name string) T {

@@ -64,6 +64,10 @@ func (q *Query) writeBatch(ctx context.Context, b *batch) error {
 	if err != nil {
 		return err
 	}
+	end := b.entry.end
+	if len(lost) > 0 {
+		start, end = toRead(start, end)
+	}
 	schema, err := snapshot.Schema().Arrow()
 	if err != nil {
 		return err
@@ -71,7 +75,7 @@ func (q *Query) writeBatch(ctx context.Context, b *batch) error {
 	data := &output{table: q.table, limit: q.options.BufferBytes / 4}
 	dead := &output{limit: q.options.BufferBytes / 8}
 	dead.open = func(ctx context.Context) error { return q.openDeadLetters(ctx, b, dead) }
-	if err := q.transform(ctx, schema, start, b.entry.end, data, dead); err != nil {
+	if err := q.transform(ctx, schema, start, end, data, dead); err != nil {
 		return errors.Join(err, data.discard(ctx), dead.discard(ctx))
 	}
 	b.numInput, b.numDead = data.rows+dead.rows, dead.rows
@@ -130,6 +134,21 @@ func (q *Query) findLost(b *batch) (start api.PartitionOffsets, lost []string, e
 	}
 	q.log.Warn("records lost before they were read", "batch", b.id, "lost", lost)
 	return start, lost, nil
+}
+
+// toRead leaves out partitions of which nothing is left to read: where all of a
+// batch was removed, the broker knows not even its end any more.
+func toRead(start, end api.PartitionOffsets) (from, to api.PartitionOffsets) {
+	from, to = clone(start), clone(end)
+	for topic, partitions := range end {
+		for partition, last := range partitions {
+			if start[topic][partition] >= last {
+				delete(from[topic], partition)
+				delete(to[topic], partition)
+			}
+		}
+	}
+	return from, to
 }
 
 func partitionsOf(o api.PartitionOffsets) map[string][]int32 {

@@ -43,7 +43,8 @@ func TestFaults(t *testing.T) {
 		{"two processes on one checkpoint", false, twoProcesses},
 		{"broker killed and restarted", true, brokerKilled},
 		{"leaders moved", true, leadersMoved},
-		{"retention overtakes the stream", false, retentionOvertakes},
+		{"retention overtakes the stream", false, func(w *world) { retentionOvertakes(w, 0, "10 to 15") }},
+		{"retention overtakes whole batches", false, func(w *world) { retentionOvertakes(w, 6, "10 to 11", "12 to 13", "14 to 15") }},
 		{"partitions added", false, partitionsAdded},
 		{"store slow", false, storeSlow},
 		{"store answers after the time-out", false, storeAnswersLate},
@@ -423,24 +424,31 @@ func leadersMoved(w *world) {
 }
 
 // Records go before they are read: that is refused; and when it is allowed, the
-// gap in the commit is exactly what the table lacks.
-func retentionOvertakes(w *world) {
+// gaps in the commits are exactly what the table lacks.
+func retentionOvertakes(w *world, maxOffsets int64, gaps ...string) {
+	o, no := w.options(), false
+	o.MaxOffsetsPerTrigger = maxOffsets
 	w.sendRecords(30)
-	w.mustRun(w.options())
+	w.mustRun(o)
 	w.sendRecords(30)
 	w.deleteRecords(1, 16)
-	if err := w.run(w.options()); !errors.Is(err, ErrDataLoss) || !strings.Contains(err.Error(), "failOnDataLoss=false") {
+	if err := w.run(o); !errors.Is(err, ErrDataLoss) || !strings.Contains(err.Error(), "failOnDataLoss=false") {
 		w.t.Errorf("got %v, want %v and the way out", err, ErrDataLoss)
 	}
-	o, no := w.options(), false
 	o.FailOnDataLoss = &no
 	w.mustRun(o)
-	history, err := w.table().History(w.t.Context(), 1)
+	history, err := w.table().History(w.t.Context(), 0)
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	if want := fmt.Sprintf("records lost before they were read: %s-1 has nothing from offset 10 to 15", w.topic); history[0].UserMetadata != want {
-		w.t.Errorf("userMetadata is %q, want %q", history[0].UserMetadata, want)
+	var told []string
+	for _, entry := range slices.Backward(history) {
+		if gap, found := strings.CutPrefix(entry.UserMetadata, fmt.Sprintf("records lost before they were read: %s-1 has nothing from offset ", w.topic)); found {
+			told = append(told, gap)
+		}
+	}
+	if !slices.Equal(told, gaps) {
+		w.t.Errorf("the commits tell of gaps %v, want %v", told, gaps)
 	}
 	// Record i of the second 30 went to partition i%3: offsets 10 to 15 of
 	// partition 1 are these six. They are the broker's loss, and sent again.
