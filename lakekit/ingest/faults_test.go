@@ -94,6 +94,11 @@ func newRealWorld(t testing.TB, partitions int32) *world {
 			t.Error(err)
 		}
 	})
+	for deadline := time.Now().Add(time.Minute); w.partitions() != partitions; time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) { // only ends a test that has failed
+			t.Fatalf("the topic has %d partitions, want %d", w.partitions(), partitions)
+		}
+	}
 	w.connect(servers)
 	w.createTable(nil)
 	return w
