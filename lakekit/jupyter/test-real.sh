@@ -38,8 +38,8 @@ set -a
 . "$out/services/real.env"
 set +a
 
-heading "Go tests against Apache Kafka and MinIO, with the race detector"
-gotest -race -timeout 20m -run 'Real|/real' ./lakekit/... || true
+heading "Go tests against Apache Kafka and MinIO, with the race detector; faults on the embedded broker, too"
+LAKEKIT_KILLS=100 gotest -race -timeout 20m -run 'Real|/real|TestFaults/embedded' ./lakekit/... || true
 
 heading "Notebooks on Apache Kafka and MinIO"
 set -a
