@@ -46,7 +46,11 @@ func (d Drill) Run(ctx context.Context, o Options, out io.Writer) (err error) {
 	}
 	exact := false
 	defer func() { // also of a panic: the services are processes of their own
-		if err = errors.Join(err, s.close(exact)); err != nil {
+		err = errors.Join(err, s.close(exact))
+		switch {
+		case ctx.Err() != nil:
+			err = fmt.Errorf("drill %s: %w before its verdict; its services and data are gone", d.Name, ctx.Err())
+		case err != nil:
 			err = fmt.Errorf("drill %s: %w", d.Name, err)
 		}
 	}()

@@ -22,6 +22,9 @@ import (
 // colon, at which passing; the first is 1.
 //
 //	LAKEKIT_FAILPOINT=after-data-commit:3
+//
+// The points are in every build, so that what is proven is what is used. Where
+// the variable is not set they are one comparison for each chunk of records.
 const FailpointVariable = "LAKEKIT_FAILPOINT"
 
 // The steps of a query that change a store, in the order of a first batch. Each

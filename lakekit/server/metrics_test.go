@@ -37,6 +37,11 @@ func (s *Server) scrape(t *testing.T) map[string]*dto.MetricFamily {
 func (s *Server) exposition(t *testing.T) string {
 	t.Helper()
 	request := httptest.NewRequestWithContext(t.Context(), "GET", "http://127.0.0.1:8080/metrics", nil)
+	refused := httptest.NewRecorder()
+	s.Handler().ServeHTTP(refused, request)
+	if refused.Code != http.StatusUnauthorized {
+		t.Errorf("status %d without the token", refused.Code)
+	}
 	request.Header.Set("Authorization", "Bearer "+testToken)
 	recorder := httptest.NewRecorder()
 	s.Handler().ServeHTTP(recorder, request)
