@@ -64,6 +64,10 @@ func (q *Query) writeBatch(ctx context.Context, b *batch) error {
 	if err != nil {
 		return err
 	}
+	end := b.entry.end
+	if len(lost) > 0 {
+		start, end = toRead(start, end)
+	}
 	schema, err := snapshot.Schema().Arrow()
 	if err != nil {
 		return err
@@ -71,7 +75,7 @@ func (q *Query) writeBatch(ctx context.Context, b *batch) error {
 	data := &output{table: q.table, limit: q.options.BufferBytes / 4}
 	dead := &output{limit: q.options.BufferBytes / 8}
 	dead.open = func(ctx context.Context) error { return q.openDeadLetters(ctx, b, dead) }
-	added, err := q.transform(ctx, schema, start, b.entry.end, data, dead)
+	added, err := q.transform(ctx, schema, start, end, data, dead)
 	if err != nil {
 		return errors.Join(err, data.discard(ctx), dead.discard(ctx))
 	}
@@ -142,6 +146,21 @@ func (q *Query) findLost(b *batch) (start api.PartitionOffsets, lost []string, e
 	return start, lost, nil
 }
 
+// toRead leaves out partitions of which nothing is left to read: where all of a
+// batch was removed, the broker knows not even its end any more.
+func toRead(start, end api.PartitionOffsets) (from, to api.PartitionOffsets) {
+	from, to = clone(start), clone(end)
+	for topic, partitions := range end {
+		for partition, last := range partitions {
+			if start[topic][partition] >= last {
+				delete(from[topic], partition)
+				delete(to[topic], partition)
+			}
+		}
+	}
+	return from, to
+}
+
 func partitionsOf(o api.PartitionOffsets) map[string][]int32 {
 	m := make(map[string][]int32, len(o))
 	for topic, partitions := range o {
@@ -160,13 +179,16 @@ func (q *Query) addColumns(ctx context.Context, snapshot *delta.Snapshot, fields
 // transform reads the records from start to end into data, those that do not
 // fit into dead. It returns the columns that the schema does not have.
 func (q *Query) transform(ctx context.Context, schema *arrow.Schema, start, end api.PartitionOffsets, data, dead *output) (columnTypes, error) {
+	q.meter.begin()
 	group, ctx := errgroup.WithContext(ctx)
 	chunks := make(chan []*confluent.Message, decodeWorkers)
 	group.Go(func() error {
 		defer close(chunks)
 		return q.source.read(ctx, start, end, q.idle, func(chunk []*confluent.Message) error {
+			q.meter.read(chunk)
 			select {
 			case chunks <- chunk:
+				passFailpoint(duringRead)
 				q.flowing()
 				return nil
 			case <-ctx.Done():
@@ -232,6 +254,7 @@ func (q *Query) commit(ctx context.Context, b *batch, tries *attempts, o *output
 	switch {
 	case err == nil:
 		q.log.Debug("batch committed", "batch", b.id, "table", o.table.URI(), "version", version, "rows", o.rows)
+		q.meter.wrote(len(o.files), size)
 		// The version they were put for is taken: they can never be committed.
 		leftover := tries.inDoubt
 		tries.inDoubt = nil

@@ -35,7 +35,9 @@ const (
 // world is a broker with a topic, and a store with a table.
 type world struct {
 	t       testing.TB
-	cluster *kfake.Cluster
+	servers string
+	topic   string
+	cluster *kfake.Cluster // nil where it is not the test's own
 	client  *kgo.Client
 	admin   *confluent.AdminClient
 	store   oss.Bucket
@@ -54,7 +56,7 @@ func newWorld(t testing.TB, partitions int32) *world {
 		t.Fatal(err)
 	}
 	t.Cleanup(admin.Close)
-	w := &world{t: t, cluster: cluster, admin: admin, store: oss.NewMemory("lake")}
+	w := &world{t: t, servers: strings.Join(cluster.ListenAddrs(), ","), topic: testTopic, cluster: cluster, admin: admin, store: oss.NewMemory("lake")}
 	w.connect(cluster.ListenAddrs()...)
 	w.createTable(nil)
 	return w
@@ -63,7 +65,8 @@ func newWorld(t testing.TB, partitions int32) *world {
 // connect makes a new producer, which knows the topic as it is now.
 func (w *world) connect(servers ...string) {
 	w.t.Helper()
-	client, err := kgo.NewClient(kgo.SeedBrokers(servers...), kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.ProducerBatchMaxBytes(32<<20))
+	client, err := kgo.NewClient(kgo.SeedBrokers(servers...), kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.ProducerBatchMaxBytes(32<<20),
+		kgo.MetadataMinAge(50*time.Millisecond), kgo.RetryBackoffFn(func(int) time.Duration { return 50 * time.Millisecond }))
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -87,7 +90,9 @@ func (w *world) createTable(properties map[string]string) {
 }
 
 func (w *world) options() Options {
-	return queryOptions(strings.Join(w.cluster.ListenAddrs(), ",")).on(w.store)
+	o := queryOptions(w.servers).on(w.store)
+	o.Subscribe = []string{w.topic}
+	return o
 }
 
 // queryOptions drain the topic into the store they are put on.
@@ -114,7 +119,7 @@ func (w *world) send(values ...string) {
 	partitions := w.partitions()
 	records := make([]*kgo.Record, len(values))
 	for i, value := range values {
-		records[i] = &kgo.Record{Topic: testTopic, Partition: int32(i) % partitions, Key: []byte("k"), Value: []byte(value), Timestamp: time.UnixMilli(1_245_086_781_000)}
+		records[i] = &kgo.Record{Topic: w.topic, Partition: int32(i) % partitions, Key: []byte("k"), Value: []byte(value), Timestamp: time.UnixMilli(1_245_086_781_000)}
 	}
 	if err := w.client.ProduceSync(w.t.Context(), records...).FirstErr(); err != nil {
 		w.t.Fatal(err)
@@ -123,12 +128,12 @@ func (w *world) send(values ...string) {
 
 func (w *world) partitions() int32 {
 	w.t.Helper()
-	name := testTopic
+	name := w.topic
 	metadata, err := w.admin.GetMetadata(&name, false, 10_000)
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	return int32(len(metadata.Topics[testTopic].Partitions))
+	return int32(len(metadata.Topics[w.topic].Partitions))
 }
 
 // sendRecords produces n good records with ids of their own.

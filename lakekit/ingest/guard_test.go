@@ -20,7 +20,7 @@ import (
 // deleteRecords removes the records before an offset, as retention does.
 func (w *world) deleteRecords(partition int32, before int64) {
 	w.t.Helper()
-	topic := testTopic
+	topic := w.topic
 	result, err := w.admin.DeleteRecords(w.t.Context(), []confluent.TopicPartition{{Topic: &topic, Partition: partition, Offset: confluent.Offset(before)}})
 	if err != nil {
 		w.t.Fatal(err)

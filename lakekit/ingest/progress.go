@@ -137,6 +137,7 @@ func (q *Query) report(t *triggerTimes, b *batch, latest api.PartitionOffsets) {
 	p.Sink.NumOutputRows = b.numInput - b.numDead
 	p.Sink.Metrics = q.sinkMetrics(b)
 	q.keep(p)
+	q.meter.batch(b.entry.end, t.ms)
 }
 
 // sinkMetrics are those that are not zero, nil for none.

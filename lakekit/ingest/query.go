@@ -26,6 +26,7 @@ type Query struct {
 	checkpoint checkpoint
 	source     *source
 	log        *slog.Logger
+	meter      *meter
 	startedAt  time.Time
 
 	// Only the run goroutine uses these after initialize.
@@ -103,6 +104,9 @@ func Start(ctx context.Context, options Options) (*Query, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := options.arm(); err != nil {
+		return nil, err
+	}
 	source, err := newSource(options.Kafka, options.Subscribe, options.BufferBytes/8)
 	if err != nil {
 		return nil, err
@@ -114,6 +118,7 @@ func Start(ctx context.Context, options Options) (*Query, error) {
 		checkpoint:    checkpoint{options.Checkpoint},
 		source:        source,
 		log:           options.Logger.With("query", options.Name, "run", runID),
+		meter:         newMeter(options.Clock),
 		startedAt:     options.Clock.Now(),
 		wake:          make(chan struct{}, 1),
 		compactSignal: make(chan struct{}, 1),
@@ -152,7 +157,7 @@ func (q *Query) run(ready func()) {
 	err := q.persist(ready, "start the query", q.initialize)
 	if err == nil {
 		ready()
-		helpers.Go(func() { q.compactLoop(q.ctx) })
+		helpers.Go(func() { q.compactLoop(asCompaction(q.ctx)) })
 		err = q.loop()
 	}
 	q.finish(err)
@@ -178,7 +183,8 @@ func (q *Query) loop() error {
 		}
 		var pause time.Duration
 		if !more {
-			pause = max(pollingDelay, q.options.Trigger.interval()-q.options.Clock.Now().Sub(began))
+			took := max(0, q.options.Clock.Now().Sub(began)) // a clock that was set back makes no longer pause
+			pause = max(pollingDelay, q.options.Trigger.interval()-took)
 		}
 		if err := q.waitForTrigger(pause); err != nil {
 			return err
@@ -274,6 +280,7 @@ func (q *Query) plan(t *triggerTimes) (b *batch, latest api.PartitionOffsets, er
 		return nil, nil, err
 	}
 	q.noteLatest(latest, waiters)
+	q.meter.offsets(q.start, latest)
 	if q.options.Trigger.kind == triggerAvailableNow {
 		if q.target == nil {
 			if q.target, err = q.chooseEnd(latest); err != nil {
@@ -380,6 +387,7 @@ func (q *Query) persist(waiting func(), what string, step func(context.Context) 
 		} else if unknownTopic++; unknownTopic > unknownTopicRetries {
 			return q.missingTopic(err, false)
 		}
+		q.meter.retry()
 		q.log.Warn("waiting to "+what, "retry_in", backoff, "error", err)
 		q.setWaiting(fmt.Sprintf("Waiting to %s: %v", what, err))
 		q.noteRetry(backoff)

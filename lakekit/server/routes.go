@@ -51,6 +51,7 @@ func (s *Server) Handler() http.Handler {
 	mux.Handle("GET /api/dead-letters", answer(s, s.listDeadLetters))
 	mux.Handle("POST /api/dead-letters/replay", answer(s, s.replayDeadLetters))
 
+	mux.Handle("GET /metrics", s.metrics())
 	mux.Handle("GET /api/objects", answer(s, s.objects))
 	mux.Handle("POST /api/sql", answer(s, s.sql))
 	mux.Handle("POST /api/charts", answer(s, s.drawChart))

@@ -425,12 +425,15 @@ func TestUsage(t *testing.T) {
 	for _, line := range []string{"bogus", "topic bogus", "topic", "sql", "sql a b", "traffic --rate fast", "up now", "dataset generate --format xml",
 		"sql x --format xml", "sql x --table y", "topic create --config x", "dataset generate --records -1",
 		"settings NO_SUCH", "class", "class Alice", "class alice --days 0", "topic create --partitions 0", "traffic --rate -1", "traffic --rate NaN", "traffic --records -1",
-		"table restore", "table restore --version x", "stream start --kafka x", "stream stop --now --drain", "dead-letters", "dead-letters show --limit 0", "table restore --version 1 --timestamp 2026-01-01", "table vacuum --conf x", "table optimize --target-size -1"} {
+		"stream start --kafka x", "stream stop --now --drain", "dead-letters", "dead-letters show --limit 0",
+		"drill bogus", "drill kill now", "drill kill --records 10", "drill kill --rate 0", "drill kill --rate NaN",
+		"table restore", "table restore --version x", "table restore --version 1 --timestamp 2026-01-01", "table vacuum --conf x", "table optimize --target-size -1"} {
 		w.fails(statusUsage, "--help", strings.Fields(line)...)
 	}
 	for _, line := range []string{"", "up", "down", "reset", "status", "doctor", "settings", "broker", "oss", "server", "topic", "topic create", "topic list", "topic describe",
-		"topic browse", "traffic", "traffic list", "traffic stop", "table", "table create", "table describe", "table history", "table files", "table optimize", "table vacuum", "table restore", "stream start", "stream status", "stream stop", "dead-letters", "dead-letters show", "dead-letters replay",
-		"dataset generate", "ls", "sql", "verify", "class"} {
+		"topic browse", "traffic", "traffic list", "traffic stop", "table", "table create", "table describe", "table history", "table files", "table optimize", "table vacuum", "table restore",
+		"stream start", "stream status", "stream stop", "dead-letters", "dead-letters show", "dead-letters replay",
+		"dataset generate", "ls", "sql", "verify", "class", "drill", "drill kill", "drill all"} {
 		if out := w.does(append(strings.Fields(line), "--help")...); !strings.Contains(out, "Examples:\n  lakekit") {
 			t.Errorf("lakekit %s --help has no example:\n%s", line, out)
 		}

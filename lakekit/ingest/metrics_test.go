@@ -1,0 +1,80 @@
+package ingest
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	confluent "github.com/confluentinc/confluent-kafka-go/v2/kafka"
+
+	"taxilake/lakekit/api"
+)
+
+// A partition is behind since the record after the last one in the table came:
+// not before that one, and not before nothing was left to read.
+func TestLag(t *testing.T) {
+	clock := &setClock{now: time.Unix(1000, 0)}
+	q := &Query{meter: newMeter(clock)}
+	m := q.meter
+	offsets := func(zero, one int64) api.PartitionOffsets {
+		return api.PartitionOffsets{testTopic: {0: zero, 1: one}}
+	}
+	read := func(partition int32, at int64) {
+		topic := testTopic
+		m.read([]*confluent.Message{{
+			TopicPartition: confluent.TopicPartition{Topic: &topic, Partition: partition},
+			Value:          []byte("0123456789"), Timestamp: time.Unix(at, 0), TimestampType: confluent.TimestampCreateTime,
+		}})
+	}
+	check := func(when string, want ...PartitionLag) {
+		t.Helper()
+		for i := range want {
+			want[i].Topic, want[i].Partition = testTopic, int32(i)
+		}
+		if got := q.Metrics().Lag; !slices.Equal(got, want) {
+			t.Errorf("%s: %v, want %v", when, got, want)
+		}
+	}
+	check("before the first answer")
+	m.offsets(offsets(0, 0), offsets(10, 0))
+	check("an old backlog", PartitionLag{Records: 10}, PartitionLag{})
+
+	m.begin()
+	read(0, 500)
+	m.begin() // the attempt failed
+	read(0, 500)
+	read(0, 700)
+	m.batch(offsets(5, 0), map[string]int64{"addBatch": 40})
+	check("half of it read", PartitionLag{Records: 5, Since: time.Unix(700, 0)}, PartitionLag{})
+	if got := q.Metrics().InputBytes; got != 20 {
+		t.Errorf("%d bytes read, want 20", got)
+	}
+
+	clock.now = time.Unix(2000, 0)
+	m.offsets(offsets(10, 0), offsets(10, 0))
+	clock.now = time.Unix(2001, 0)
+	m.offsets(offsets(10, 0), offsets(13, 1))
+	check("records after a pause", PartitionLag{Records: 3, Since: time.Unix(2000, 0)}, PartitionLag{Records: 1, Since: time.Unix(2000, 0)})
+}
+
+type setClock struct {
+	systemClock
+	now time.Time
+}
+
+func (c *setClock) Now() time.Time { return c.now }
+
+func TestHistogram(t *testing.T) {
+	var h Histogram
+	for _, seconds := range []float64{0.005, 0.2, 100} {
+		h = h.with(seconds)
+	}
+	before := slices.Clone(h.Within)
+	_ = h.with(1)
+	if h.Count != 3 || h.Seconds != 100.205 || !slices.Equal(h.Within, before) {
+		t.Errorf("%+v", h)
+	}
+	if want := []uint64{1, 1, 1, 1, 1, 2, 2, 2, 2, 2, 2, 2, 2}; !slices.Equal(h.Within, want) {
+		t.Errorf("%v, want %v", h.Within, want)
+	}
+}
