@@ -1,7 +1,6 @@
 package taxi
 
 import (
-	"bytes"
 	"math"
 	"strconv"
 	"unicode/utf8"
@@ -49,7 +48,12 @@ func appendJSONFloat(dst []byte, v float64) []byte {
 
 func appendJSONString(dst, s []byte) []byte {
 	dst = append(dst, '"')
-	for i := 0; i < len(s); {
+	plain := 0
+	for plain < len(s) && s[plain] >= ' ' && s[plain] < utf8.RuneSelf && s[plain] != '"' && s[plain] != '\\' {
+		plain++
+	}
+	dst = append(dst, s[:plain]...)
+	for i := plain; i < len(s); {
 		c := s[i]
 		switch {
 		case c == '"' || c == '\\':
@@ -96,7 +100,11 @@ func appendCSVNullFloat(dst []byte, v NullFloat64) []byte {
 }
 
 func appendCSVString(dst, s []byte) []byte {
-	if !bytes.ContainsAny(s, ",\"\r\n") {
+	quoted := false
+	for _, c := range s {
+		quoted = quoted || c == ',' || c == '"' || c == '\r' || c == '\n'
+	}
+	if !quoted {
 		return append(dst, s...)
 	}
 	dst = append(dst, '"')

@@ -71,7 +71,7 @@ func (g *Generator) Record(row int64, r *Record) {
 	trip := m.city.trip(at.hour, &random)
 	cents := m.tariff.cents(at, &trip, &random)
 	passengers := m.counts[m.passengers.pick(random.next())]
-	if random.uniform() < m.city.samePlaceShare {
+	if trip.samePlace {
 		trip.dropoff = trip.pickup
 	}
 	noDropoff := m.dirt.soilPlaces(at.year, &trip, &random)
