@@ -58,10 +58,10 @@ func (plan hourPlan) weights(p *profile, ordinary *[7][24]uint64, weekday int) [
 
 // ordinaryHours takes the special days out of the trips by weekday and hour,
 // so that with them the weekdays have the trips the profile says. A special
-// day's hours depend on the ordinary ones; two rounds bring them together.
+// day's hours depend on the ordinary ones; a few rounds bring them together.
 func ordinaryHours(p *profile, days []day) *[7][24]uint64 {
 	ordinary := p.TripsByWeekdayAndHour
-	for range 2 {
+	for range 6 {
 		var special [7][24]uint64
 		var trips [7]uint64
 		for _, d := range days {
@@ -70,13 +70,15 @@ func ordinaryHours(p *profile, days []day) *[7][24]uint64 {
 				continue
 			}
 			hours := d.hours.weights(p, &ordinary, d.weekday)
+			total := sum(hours[:])
 			for hour, weight := range hours {
-				special[d.weekday][hour] += d.trips * weight / sum(hours[:])
+				special[d.weekday][hour] += d.trips * weight / total
 			}
 		}
 		for weekday, target := range p.TripsByWeekdayAndHour {
+			total := sum(target[:])
 			for hour, weight := range target {
-				all := trips[weekday] * weight / sum(target[:])
+				all := trips[weekday] * weight / total
 				ordinary[weekday][hour] = all - min(all, special[weekday][hour])
 			}
 		}
