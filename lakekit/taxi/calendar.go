@@ -57,7 +57,7 @@ func newCalendar(p *profile) *calendar {
 			total += weight
 		}
 		for _, weight := range hours {
-			c.starts = append(c.starts, uint32(c.trips+d.trips*before/total))
+			c.starts = append(c.starts, uint32(c.trips+(d.trips*before+total/2)/total))
 			before += weight
 		}
 		c.trips += d.trips
