@@ -60,6 +60,18 @@ func (e *RowError) Error() string {
 	return fmt.Sprintf("%s, line %d: %s %q is not %s", e.File, e.Line, e.Column, e.Value, e.Problem)
 }
 
+// Reason is what is wrong, without the value, so that rows with the same
+// mistake have the same reason.
+func (e *RowError) Reason() string {
+	switch {
+	case e.Column == "":
+		return e.Problem
+	case e.Value == "":
+		return e.Column + " is empty"
+	}
+	return e.Column + " is not " + e.Problem
+}
+
 const maximumLine = 64 << 10
 
 // ReadCSV reads the header and returns a reader of the rows. The error says

@@ -32,7 +32,7 @@ const (
 )
 
 func (g *Generator) writeParquet(ctx context.Context, w io.Writer, fromRow, n int64) (err error) {
-	file, err := pqarrow.NewFileWriter(parquetSchema, w, parquet.NewWriterProperties(
+	file, err := pqarrow.NewFileWriter(parquetSchema, onlyWriter{w}, parquet.NewWriterProperties(
 		parquet.WithCreatedBy("taxilake"),
 		// Snappy's output depends on the machine, zstd's does not.
 		parquet.WithCompression(compress.Codecs.Zstd), parquet.WithCompressionLevel(1),
@@ -65,6 +65,9 @@ func (g *Generator) writeParquet(ctx context.Context, w io.Writer, fromRow, n in
 	}
 	return nil
 }
+
+// onlyWriter hides that a file can be closed: the Parquet library would.
+type onlyWriter struct{ io.Writer }
 
 // parquetBatch collects records by column.
 type parquetBatch struct {
