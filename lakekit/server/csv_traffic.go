@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"io"
 	"path/filepath"
 	"sync/atomic"
 	"time"
@@ -27,6 +28,13 @@ type csvRows struct {
 func newCSVRows(run *entry, file *taxi.CSVReader) *csvRows {
 	records := cmp.Or(run.Request.Records, endless)
 	return &csvRows{Rows: taxi.NewCSVRows(file, endless), file: file, name: filepath.Base(run.Request.CSV), records: records, done: file.Done()}
+}
+
+func skipError(run *entry, file *taxi.CSVReader, err error) error {
+	if err == io.EOF {
+		return fmt.Errorf("%s has no row %d: it has only %d rows", run.Request.CSV, run.FromRow, file.Row())
+	}
+	return fmt.Errorf("skipping to row %d of %s: %w", run.FromRow, run.Request.CSV, err)
 }
 
 func (c *csvRows) Next() (key, value []byte, err error) {

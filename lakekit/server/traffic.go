@@ -163,7 +163,7 @@ func (t *traffic) open(run *entry) (rowSource, error) {
 		if run.Request.FromRow != nil {
 			run.FromRow = *run.Request.FromRow
 			if err := file.Skip(run.FromRow); err != nil {
-				err = errors.Join(fmt.Errorf("skipping to row %d of %s: it has only %d rows (%w)", run.FromRow, run.Request.CSV, file.Row(), err), file.Close())
+				err = errors.Join(skipError(run, file, err), file.Close())
 				return nil, failure{http.StatusBadRequest, err}
 			}
 		}

@@ -1,6 +1,7 @@
 package marginals
 
 import (
+	"bytes"
 	"math"
 	"time"
 
@@ -89,7 +90,8 @@ func (c *Counts) Add(r *taxi.Record) {
 	c.addPlaces(r)
 	c.addTariff(r, cents)
 	c.addFareMistakes(cents)
-	if len(r.Key) < 20 || string(r.Key[:19]) != at.Format(time.DateTime) {
+	var written [len(time.DateTime)]byte
+	if !bytes.HasPrefix(r.Key, at.AppendFormat(written[:0], time.DateTime)) {
 		c.keysOfOtherTimes++
 	}
 }
