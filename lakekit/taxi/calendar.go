@@ -21,6 +21,7 @@ type calendar struct {
 const ranksPerHourNear = 1 << 10
 
 type day struct {
+	date                [len("2009-06-15")]byte
 	start               int64 // seconds since 1970
 	year                int   // since the profile's first
 	weekday             int   // 0 is Monday
@@ -86,6 +87,7 @@ func newDay(p *profile, at time.Time, trips uint64) day {
 		tollCents:           centsOn(p.Fare.Tolls, at),
 		hudsonTollCents:     centsOn(p.Fare.HudsonTolls, at),
 	}
+	copy(d.date[:], at.Format(time.DateOnly))
 	if d.hours == newYearHours || d.hours == holidayHours {
 		d.traffic = sunday
 	}

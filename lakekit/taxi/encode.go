@@ -99,12 +99,15 @@ func appendCSVNullFloat(dst []byte, v NullFloat64) []byte {
 	return appendFloat(dst, v.Float64)
 }
 
+// needsQuotes is 1 for a byte that a field may hold in quotes only.
+var needsQuotes = [256]byte{',': 1, '"': 1, '\r': 1, '\n': 1}
+
 func appendCSVString(dst, s []byte) []byte {
-	quoted := false
+	quoted := byte(0)
 	for _, c := range s {
-		quoted = quoted || c == ',' || c == '"' || c == '\r' || c == '\n'
+		quoted |= needsQuotes[c]
 	}
-	if !quoted {
+	if quoted == 0 {
 		return append(dst, s...)
 	}
 	dst = append(dst, '"')

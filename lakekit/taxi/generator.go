@@ -91,7 +91,8 @@ func (g *Generator) Record(row int64, r *Record) {
 }
 
 func appendKey(dst []byte, at moment) []byte {
-	dst = appendTimestamp(dst, at.seconds)
+	dst = append(append(dst, at.date[:]...), ' ')
+	dst = appendTimeOfDay(dst, uint32(at.seconds-at.start))
 	dst = append(dst, ".000000"...)
 	return strconv.AppendUint(dst, at.counter, 10)
 }
