@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"runtime"
-	"slices"
 	"sync"
 )
 
@@ -49,56 +48,49 @@ func (g *Generator) Write(ctx context.Context, w io.Writer, format Format, fromR
 	return nil
 }
 
-// rowsPerChunk makes chunks of about half a megabyte: they stay in a core's
+// rowsPerChunk makes chunks of half a megabyte or less, which stay in a core's
 // cache until they are written.
 const rowsPerChunk = 2048
 
-// writeLines lets the cores make the chunks and writes them in order. Every
-// core has one chunk being made and one waiting for its turn.
+// writeLines has a worker for each core. They take the chunks in turns: each
+// makes its own while others write, waits until the one before is written,
+// writes, and passes the turn on.
 func (g *Generator) writeLines(ctx context.Context, w io.Writer, appendLine func([]byte, *Record) []byte, fromRow, n int64) error {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	workers := runtime.GOMAXPROCS(0)
-	var made, free []chan []byte
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	turns := make([]chan struct{}, runtime.GOMAXPROCS(0))
+	for i := range turns {
+		turns[i] = make(chan struct{}, 1)
+	}
+	turns[0] <- struct{}{}
 	var running sync.WaitGroup
-	defer running.Wait()
-	defer cancel()
-	for i := range workers {
-		made, free = append(made, make(chan []byte, 1)), append(free, make(chan []byte, 2))
-		free[i] <- nil
-		free[i] <- nil
+	for i := range turns {
 		running.Go(func() {
+			mine, next := turns[i], turns[(i+1)%len(turns)]
 			var r Record
-			for from := int64(i) * rowsPerChunk; from < n; from += int64(workers) * rowsPerChunk {
-				var chunk []byte
-				select {
-				case chunk = <-free[i]:
-				case <-ctx.Done():
-					return
-				}
-				chunk = slices.Grow(chunk[:0], rowsPerChunk*256)
+			var chunk []byte
+			for from := int64(i) * rowsPerChunk; from < n; from += int64(len(turns)) * rowsPerChunk {
+				chunk = chunk[:0]
 				for row := from; row < min(n, from+rowsPerChunk); row++ {
 					g.Record(fromRow+row, &r)
 					chunk = appendLine(chunk, &r)
 				}
 				select {
-				case made[i] <- chunk:
+				case <-mine:
 				case <-ctx.Done():
 					return
 				}
+				if ctx.Err() != nil {
+					return
+				}
+				if _, err := w.Write(chunk); err != nil {
+					cancel(err)
+					return
+				}
+				next <- struct{}{}
 			}
 		})
 	}
-	for from, turn := int64(0), 0; from < n; from, turn = from+rowsPerChunk, (turn+1)%workers {
-		select {
-		case chunk := <-made[turn]:
-			if _, err := w.Write(chunk); err != nil {
-				return err
-			}
-			free[turn] <- chunk
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		}
-	}
-	return nil
+	running.Wait()
+	return context.Cause(ctx)
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math"
 	"path/filepath"
 	"strings"
@@ -191,6 +192,9 @@ func produce(cmd *cobra.Command, lab *lakekit.Workshop, options lakekit.TrafficO
 	}
 	if progress.State != "" {
 		show(cmd, progress)
+	}
+	if err == nil && progress.Message != "" {
+		fmt.Fprintln(cmd.OutOrStdout(), progress.Message)
 	}
 	return err
 }
