@@ -4,7 +4,7 @@ SHELL := /bin/sh
 JUPYTER := lakekit/jupyter
 LAKEKIT := .bin/lakekit
 
-.PHONY: help setup run lab up down reset status doctor test test-real real-up real-down bench bench-spark lint clean
+.PHONY: help setup run lab up down reset status doctor test test-real real-up real-down dataset bench bench-spark lint clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
@@ -44,6 +44,11 @@ real-up: ## start Apache Kafka and MinIO without Docker, and say how the noteboo
 
 real-down: ## end Apache Kafka and MinIO; their data stays
 	@docker/real.sh down .lakekit/real
+
+dataset: setup ## write taxi records to out/taxi.csv (ROWS=1000000 FROM=0 SEED=1 FORMAT=csv, json or parquet)
+	@mkdir -p out
+	@$(LAKEKIT) dataset generate --records $(or $(ROWS),1000000) --from-row $(or $(FROM),0) --seed $(or $(SEED),1) --format $(or $(FORMAT),csv) --out out/taxi.$(or $(FORMAT),csv)
+	@ls -l out/taxi.$(or $(FORMAT),csv)
 
 bench: ## run the benchmarks one after the other, five times each, and print medians
 	@$(JUPYTER)/bench.sh

@@ -1,6 +1,5 @@
-// Package datasets embeds the data the project ships: the parameters of the
-// taxi record generator and a small generated sample. README.md in this
-// folder says what each file holds and where its figures come from.
+// Package datasets embeds the data the project ships. README.md in this folder
+// says what each file holds and where its figures come from.
 package datasets
 
 import _ "embed"
@@ -10,8 +9,8 @@ import _ "embed"
 //go:embed profile.json
 var Profile string
 
-// Sample is sample.csv: rows 0 to 999 of the generator's seed 1, with the
-// header and the columns of the real file.
+// Published is published.json: figures of the real file that the generated
+// records are held against.
 //
-//go:embed sample.csv
-var Sample string
+//go:embed published.json
+var Published string

@@ -32,7 +32,8 @@ type TrafficRequest struct {
 	Records int64   `json:"records"` // 0: until it is stopped, or the CSV file ends
 	Seed    uint64  `json:"seed"`    // of the generator; 0: 1
 	// FromRow is the generator's first row; nil goes on after the last row
-	// that was produced with this seed, so that no record is sent twice.
+	// that was produced with this seed, so that no record is sent twice. Of a
+	// CSV file it is the row to go on with, from 0, and nil is its beginning.
 	FromRow *int64 `json:"from_row,omitempty"`
 	CSV     string `json:"csv,omitempty"` // path of a file to read instead of generating
 }

@@ -32,7 +32,7 @@ func (e *entry) inOrder() bool {
 // rows are the generator's rows that the run has put into its topic.
 func (e *entry) rows() []rowRange {
 	if e.inOrder() {
-		return []rowRange{{e.FromRow, e.FromRow + e.Progress.Sent}}
+		return []rowRange{{e.FromRow, e.FromRow + e.Progress.Sent + e.SkippedRows}}
 	}
 	return e.Rows
 }

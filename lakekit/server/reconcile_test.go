@@ -180,7 +180,7 @@ func TestProgressIsSavedNowAndThen(t *testing.T) {
 		elapsed     float64
 		sent, saved int64
 	}{{0.25, 1, 0}, {2.9, 2, 0}, {3.1, 3, 3}, {5, 4, 3}, {6.2, 5, 5}} {
-		ledger.report(run, api.TrafficProgress{State: api.TrafficRunning, ElapsedSeconds: step.elapsed, Sent: step.sent})
+		ledger.report(run, nil, api.TrafficProgress{State: api.TrafficRunning, ElapsedSeconds: step.elapsed, Sent: step.sent})
 		again, err := openTraffic(ledger.server)
 		if err != nil {
 			t.Fatal(err)

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"math"
 	"net/http"
@@ -41,6 +40,9 @@ type entry struct {
 
 	stop context.CancelFunc
 	done chan struct{}
+	// SkippedRows are the bad rows of a CSV file that the run has left out.
+	SkippedRows int64 `json:"skipped_rows,omitempty"`
+
 	// saved is the ElapsedSeconds of the progress last written to the ledger.
 	saved float64
 }
@@ -158,7 +160,14 @@ func (t *traffic) open(run *entry) (rowSource, error) {
 		if err != nil {
 			return nil, failure{http.StatusBadRequest, err}
 		}
-		return csvRows{taxi.NewCSVRows(file, cmp.Or(run.Request.Records, endless)), file}, nil
+		if run.Request.FromRow != nil {
+			run.FromRow = *run.Request.FromRow
+			if err := file.Skip(run.FromRow); err != nil {
+				err = errors.Join(skipError(run, file, err), file.Close())
+				return nil, failure{http.StatusBadRequest, err}
+			}
+		}
+		return newCSVRows(run, file), nil
 	}
 	run.FromRow = t.nextRow(run.Request.Topic, run.Request.Seed)
 	if run.Request.FromRow != nil {
@@ -175,11 +184,6 @@ func (t *traffic) open(run *entry) (rowSource, error) {
 }
 
 const endless = math.MaxInt64
-
-type csvRows struct {
-	*taxi.Rows
-	io.Closer
-}
 
 type generated struct{ *taxi.Rows }
 
@@ -225,7 +229,7 @@ func (t *traffic) produce(ctx context.Context, run *entry, source rowSource) {
 	defer run.stop()
 	last, err := kafka.Produce(ctx, t.server.kafka, source, kafka.ProduceOptions{
 		Topic: run.Request.Topic, Rate: run.Request.Rate, Records: run.Request.Records,
-		Report: func(p api.TrafficProgress) { t.report(run, p) },
+		Report: func(p api.TrafficProgress) { t.report(run, source, p) },
 	})
 	if errors.Is(err, context.Canceled) {
 		err = nil
@@ -238,6 +242,7 @@ func (t *traffic) produce(ctx context.Context, run *entry, source rowSource) {
 	t.mutex.Lock()
 	defer t.mutex.Unlock()
 	run.Progress, run.Ended = last, time.Now().UTC()
+	run.tell(source)
 	if err != nil {
 		run.Progress.State, run.Progress.Message = api.TrafficFailed, err.Error()
 		t.server.log.Error("producing", "run", run.ID, "error", err)
@@ -251,10 +256,11 @@ func (t *traffic) produce(ctx context.Context, run *entry, source rowSource) {
 const savedEverySeconds = 3
 
 // report takes a run's account so far, and writes it to the ledger now and then.
-func (t *traffic) report(run *entry, p api.TrafficProgress) {
+func (t *traffic) report(run *entry, source rowSource, p api.TrafficProgress) {
 	t.mutex.Lock()
 	defer t.mutex.Unlock()
 	run.Progress = p
+	run.tell(source)
 	if p.ElapsedSeconds < run.saved+savedEverySeconds {
 		return
 	}

@@ -3,8 +3,13 @@ package taxi_test
 import (
 	"bytes"
 	"encoding/csv"
+	"errors"
 	"io"
+	"os"
+	"path/filepath"
+	"slices"
 	"strconv"
+	"syscall"
 	"testing"
 	"time"
 
@@ -65,6 +70,80 @@ func benchmarkAppend(b *testing.B, appendTo func([]byte, *taxi.Record) []byte) {
 		i++
 	}
 	reportRows(b)
+}
+
+// BenchmarkCSVOnOneCore makes rows and writes them as CSV, one after the other
+// on one core. Rows a CPU second is what it takes however busy the machine is.
+func BenchmarkCSVOnOneCore(b *testing.B)  { benchmarkOnOneCore(b, taxi.AppendCSV) }
+func BenchmarkJSONOnOneCore(b *testing.B) { benchmarkOnOneCore(b, taxi.AppendJSON) }
+
+func benchmarkOnOneCore(b *testing.B, appendTo func([]byte, *taxi.Record) []byte) {
+	g := generator(b, 1)
+	var r taxi.Record
+	var line []byte
+	row := int64(0)
+	before := cpuSeconds(b)
+	for b.Loop() {
+		g.Record(row, &r)
+		line = appendTo(line[:0], &r)
+		row++
+	}
+	b.ReportMetric(float64(b.N)/(cpuSeconds(b)-before), "rows/CPU-s")
+	reportRows(b)
+}
+
+func cpuSeconds(b *testing.B) float64 {
+	var usage syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &usage); err != nil {
+		b.Fatal(err)
+	}
+	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano()).Seconds()
+}
+
+const rowsOfFile = 1 << 20
+
+// BenchmarkWriteJSON generates a file of a million messages and brings it to
+// the disk; BenchmarkWriteJSONFromMemory writes the same bytes, made before.
+func BenchmarkWriteJSON(b *testing.B) {
+	g := generator(b, 1)
+	benchmarkFile(b, func(w io.Writer) error { return g.Write(b.Context(), w, taxi.JSON, 0, rowsOfFile) })
+}
+
+func BenchmarkWriteJSONFromMemory(b *testing.B) {
+	var whole bytes.Buffer
+	if err := generator(b, 1).Write(b.Context(), &whole, taxi.JSON, 0, rowsOfFile); err != nil {
+		b.Fatal(err)
+	}
+	benchmarkFile(b, func(w io.Writer) error {
+		for chunk := range slices.Chunk(whole.Bytes(), 512<<10) {
+			if _, err := w.Write(chunk); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+func benchmarkFile(b *testing.B, write func(io.Writer) error) {
+	path := filepath.Join(b.TempDir(), "file")
+	var size int64
+	before := cpuSeconds(b)
+	for b.Loop() {
+		file, err := os.Create(path)
+		if err != nil {
+			b.Fatal(err)
+		}
+		err = errors.Join(write(file), file.Sync())
+		info, statErr := file.Stat()
+		if err := errors.Join(err, statErr, file.Close()); err != nil {
+			b.Fatal(err)
+		}
+		size = info.Size()
+	}
+	b.ReportMetric(float64(b.N)*rowsOfFile/(cpuSeconds(b)-before), "rows/CPU-s")
+	b.SetBytes(size)
+	b.ReportMetric(float64(b.N)*rowsOfFile/b.Elapsed().Seconds(), "rows/s")
+	b.ReportAllocs()
 }
 
 func BenchmarkRows(b *testing.B) {

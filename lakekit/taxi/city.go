@@ -8,7 +8,7 @@ type city struct {
 	routes          []routes // by hour class
 	classOfHour     [24]int
 	samePlaceShare  float64
-	jfk, lga        box
+	jfk, lga, ewr   box
 }
 
 type point struct{ longitude, latitude float64 }
@@ -39,7 +39,20 @@ type trip struct {
 	km              float64 // as the crow flies
 	// Whether the ends are at these airports or in Manhattan.
 	jfk, lga, manhattan bool
+	beyond              beyond
+	samePlace           bool // the dropoff repeats the pickup
 }
+
+// beyond is where a trip leads that leaves the city, or a bridge further.
+type beyond int
+
+const (
+	nowhere beyond = iota
+	newark
+	newJersey
+	suburbs // Westchester and Nassau
+	statenIsland
+)
 
 func newCity(p *profile) *city {
 	c := &city{
@@ -47,6 +60,7 @@ func newCity(p *profile) *city {
 		samePlaceShare: p.SamePlaceShare,
 		jfk:            newBox(p.JFK),
 		lga:            newBox(p.LGA),
+		ewr:            newBox(p.Newark),
 	}
 	for _, z := range p.PickupZones {
 		c.pickup = append(c.pickup, newZone(z, p.Manhattan))
@@ -120,7 +134,26 @@ func (c *city) trip(hour int, random *stream) trip {
 	t.jfk = c.jfk.contains(t.pickup) || c.jfk.contains(t.dropoff)
 	t.lga = c.lga.contains(t.pickup) || c.lga.contains(t.dropoff)
 	t.manhattan = from.inManhattan || to.inManhattan
+	t.beyond = c.beyond(t.dropoff)
+	t.samePlace = random.uniform() < c.samePlaceShare
 	return t
+}
+
+// beyond draws the city's border with straight lines: the Hudson, the line to
+// Westchester and the one to Nassau.
+func (c *city) beyond(p point) beyond {
+	const hudson, staten, westchester, nassau = -74.03, 40.65, 40.915, -73.71
+	switch {
+	case c.ewr.contains(p):
+		return newark
+	case p.longitude < hudson && p.latitude >= staten:
+		return newJersey
+	case p.longitude < hudson:
+		return statenIsland
+	case p.latitude > westchester || p.longitude > nassau:
+		return suburbs
+	}
+	return nowhere
 }
 
 // distanceKm treats the city as flat, which is right to 0.01 % across it.

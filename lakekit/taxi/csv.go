@@ -15,6 +15,7 @@ import (
 type CSVReader struct {
 	name   string
 	lines  *bufio.Reader
+	done   *progress
 	close  func() error
 	line   int64
 	row    int64
@@ -59,16 +60,28 @@ func (e *RowError) Error() string {
 	return fmt.Sprintf("%s, line %d: %s %q is not %s", e.File, e.Line, e.Column, e.Value, e.Problem)
 }
 
+// Reason is what is wrong, without the value, so that rows with the same
+// mistake have the same reason.
+func (e *RowError) Reason() string {
+	switch {
+	case e.Column == "":
+		return e.Problem
+	case e.Value == "":
+		return e.Column + " is empty"
+	}
+	return e.Column + " is not " + e.Problem
+}
+
 const maximumLine = 64 << 10
 
 // ReadCSV reads the header and returns a reader of the rows. The error says
 // which column the header lacks.
 func ReadCSV(r io.Reader) (*CSVReader, error) {
-	return newCSVReader("csv", r, func() error { return nil })
+	return newCSVReader("csv", r, &progress{}, func() error { return nil })
 }
 
-func newCSVReader(name string, r io.Reader, close func() error) (*CSVReader, error) {
-	c := &CSVReader{name: name, lines: bufio.NewReaderSize(r, maximumLine), close: close}
+func newCSVReader(name string, r io.Reader, done *progress, close func() error) (*CSVReader, error) {
+	c := &CSVReader{name: name, lines: bufio.NewReaderSize(r, maximumLine), done: done, close: close}
 	line, err := c.readLine()
 	if err == io.EOF {
 		return nil, fmt.Errorf("%s is empty; its first line must be %s", name, Header)
@@ -93,6 +106,9 @@ func (c *CSVReader) readHeader(line []byte) error {
 	c.width = len(names)
 	for i, column := range columns {
 		c.column[i] = slices.Index(names, column)
+		if c.column[i] < 0 && column == columns[columnFareAmount] && slices.Contains(names, columns[columnKey]) {
+			return fmt.Errorf("%s has no column fare_amount: it is the competition's test.csv, whose fares are kept secret; use train.csv of the same download", c.name)
+		}
 		if c.column[i] < 0 {
 			return fmt.Errorf("%s has no column %s, its header is %q; the file to read is train.csv of Kaggle's New York City Taxi Fare Prediction, which begins with %s",
 				c.name, column, shorten(line), Header)
@@ -123,6 +139,10 @@ func (c *CSVReader) Read(r *Record) error {
 
 // Row is how many rows have been read or skipped, bad ones included.
 func (c *CSVReader) Row() int64 { return c.row }
+
+// Done is the share of the file that has been read, from 0 to 1, and 0 where
+// that is unknown. Any goroutine may ask.
+func (c *CSVReader) Done() float64 { return c.done.share() }
 
 // Skip passes over n rows without looking at their values. It returns io.EOF
 // where the file has fewer.

@@ -86,7 +86,7 @@ func TestBadHeaders(t *testing.T) {
 	for _, c := range []struct{ name, file, want string }{
 		{"empty file", "", "csv is empty; its first line must be " + taxi.Header},
 		{"test.csv of Kaggle", strings.Replace(taxi.Header, "fare_amount,", "", 1) + "\n",
-			`csv has no column fare_amount, its header is "key,pickup_datetime,pickup_longitude,pic..."` + file},
+			"csv has no column fare_amount: it is the competition's test.csv, whose fares are kept secret; use train.csv of the same download"},
 		{"no header", courseLine + "\n", `csv has no column key, its header is "2009-06-15 17:26:21.0000001,4.5,2009-06-..."` + file},
 		{"another separator", strings.ReplaceAll(taxi.Header, ",", ";"), `csv has no column key, its header is "key;fare_amount;pickup_datetime;pickup_l..."` + file},
 		{"blank first line", "\n" + taxi.Header, `csv has no column key, its header is ""` + file},

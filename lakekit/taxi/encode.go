@@ -1,7 +1,6 @@
 package taxi
 
 import (
-	"bytes"
 	"math"
 	"strconv"
 	"unicode/utf8"
@@ -49,7 +48,12 @@ func appendJSONFloat(dst []byte, v float64) []byte {
 
 func appendJSONString(dst, s []byte) []byte {
 	dst = append(dst, '"')
-	for i := 0; i < len(s); {
+	plain := 0
+	for plain < len(s) && s[plain] >= ' ' && s[plain] < utf8.RuneSelf && s[plain] != '"' && s[plain] != '\\' {
+		plain++
+	}
+	dst = append(dst, s[:plain]...)
+	for i := plain; i < len(s); {
 		c := s[i]
 		switch {
 		case c == '"' || c == '\\':
@@ -95,8 +99,15 @@ func appendCSVNullFloat(dst []byte, v NullFloat64) []byte {
 	return appendFloat(dst, v.Float64)
 }
 
+// needsQuotes is 1 for a byte that a field may hold in quotes only.
+var needsQuotes = [256]byte{',': 1, '"': 1, '\r': 1, '\n': 1}
+
 func appendCSVString(dst, s []byte) []byte {
-	if !bytes.ContainsAny(s, ",\"\r\n") {
+	quoted := byte(0)
+	for _, c := range s {
+		quoted |= needsQuotes[c]
+	}
+	if quoted == 0 {
 		return append(dst, s...)
 	}
 	dst = append(dst, '"')

@@ -18,9 +18,9 @@ func ExampleGenerator() {
 		fmt.Printf("%s", taxi.AppendCSV(nil, &record))
 	}
 	// Output:
-	// 2014-09-12 00:08:43.0000001,31.5,2014-09-12 00:08:43 UTC,-73.867661,40.773197,-73.971217,40.793023,1
-	// 2011-12-18 19:46:00.00000010,9.7,2011-12-18 19:46:00 UTC,-73.965308,40.792403,-73.983201,40.764626,2
-	// 2009-02-25 22:18:21.0000001,4.1,2009-02-25 22:18:21 UTC,-73.99004,40.728701,-73.989873,40.737146,1
+	// 2014-09-12 01:25:00.0000004,31.5,2014-09-12 01:25:00 UTC,-73.868123,40.772882,-73.969116,40.790756,1
+	// 2011-12-18 19:22:49.0000001,11.3,2011-12-18 19:22:49 UTC,-73.963107,40.786869,-73.971107,40.761388,1
+	// 2009-02-25 22:39:12.0000001,3.3,2009-02-25 22:39:12 UTC,-73.993164,40.731036,-73.990581,40.736427,1
 }
 
 // A producer takes key and value of one message after the other.
@@ -34,8 +34,8 @@ func ExampleNewRows() {
 	key, value, err := rows.Next()
 	fmt.Printf("%s\n%s\n%v, next is row %d\n", key, value, err, rows.Position())
 	// Output:
-	// 2013-10-07 06:40:43.0000001
-	// {"key":"2013-10-07 06:40:43.0000001","fare_amount":7.5,"pickup_datetime":"2013-10-07 06:40:43 UTC","pickup_longitude":-73.979043,"pickup_latitude":40.773921,"dropoff_longitude":-73.988327,"dropoff_latitude":40.743098,"passenger_count":1}
+	// 2013-10-07 07:04:00.0000002
+	// {"key":"2013-10-07 07:04:00.0000002","fare_amount":23.5,"pickup_datetime":"2013-10-07 07:04:00 UTC","pickup_longitude":0,"pickup_latitude":0,"dropoff_longitude":0,"dropoff_latitude":0,"passenger_count":1}
 	// <nil>, next is row 1000001
 }
 

@@ -71,7 +71,7 @@ func (g *Generator) Record(row int64, r *Record) {
 	trip := m.city.trip(at.hour, &random)
 	cents := m.tariff.cents(at, &trip, &random)
 	passengers := m.counts[m.passengers.pick(random.next())]
-	if random.uniform() < m.city.samePlaceShare {
+	if trip.samePlace {
 		trip.dropoff = trip.pickup
 	}
 	noDropoff := m.dirt.soilPlaces(at.year, &trip, &random)
@@ -91,7 +91,8 @@ func (g *Generator) Record(row int64, r *Record) {
 }
 
 func appendKey(dst []byte, at moment) []byte {
-	dst = appendTimestamp(dst, at.seconds)
+	dst = append(append(dst, at.date[:]...), ' ')
+	dst = appendTimeOfDay(dst, uint32(at.seconds-at.start))
 	dst = append(dst, ".000000"...)
 	return strconv.AppendUint(dst, at.counter, 10)
 }

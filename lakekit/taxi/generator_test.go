@@ -11,7 +11,6 @@ import (
 	"strings"
 	"testing"
 
-	"taxilake/datasets"
 	"taxilake/lakekit/taxi"
 )
 
@@ -45,12 +44,23 @@ func TestRowsNeverChange(t *testing.T) {
 	compareGolden(t, filepath.Join("testdata", "rows.golden"), got.String())
 }
 
-func TestSampleIsTheBeginningOfSeed1(t *testing.T) {
-	got := string(generatedCSV(t, 1000))
-	compareGolden(t, filepath.Join("..", "..", "datasets", "sample.csv"), got)
-	if !*rewrite && datasets.Sample != got {
-		t.Error("datasets.Sample is not the file")
+// The files that ship with the project are made by it: the sample, and the
+// checksums with which a teacher sees that files are whole.
+func TestShippedFiles(t *testing.T) {
+	folder := filepath.Join("..", "..", "datasets")
+	compareGolden(t, filepath.Join(folder, "sample.csv"), string(generatedCSV(t, 10_000)))
+	var sums strings.Builder
+	for _, name := range []string{"profile.json", "published.json", "sample.csv"} {
+		content, err := os.ReadFile(filepath.Join(folder, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		fmt.Fprintf(&sums, "%x  %s\n", sha256.Sum256(content), name)
+		if name == "profile.json" && len(content) > 400_000 {
+			t.Errorf("the profile has %d bytes, want less than 400 kB", len(content))
+		}
 	}
+	compareGolden(t, filepath.Join(folder, "SHA256SUMS"), sums.String())
 }
 
 func compareGolden(t *testing.T, path, got string) {

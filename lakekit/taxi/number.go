@@ -22,15 +22,19 @@ func appendMillionths(dst []byte, n int64) []byte {
 		dst = append(dst, '-')
 		n = -n
 	}
-	dst = strconv.AppendInt(dst, n/1e6, 10)
+	if whole := n / 1e6; whole < 10 {
+		dst = append(dst, byte('0'+whole))
+	} else if whole < 100 {
+		dst = appendTwoDigits(dst, uint32(whole))
+	} else {
+		dst = strconv.AppendInt(dst, whole, 10)
+	}
 	fraction := uint32(n % 1e6)
 	if fraction == 0 {
 		return dst
 	}
-	dst = append(dst, '.')
-	dst = appendTwoDigits(dst, fraction/1e4)
-	dst = appendTwoDigits(dst, fraction/100%100)
-	dst = appendTwoDigits(dst, fraction%100)
+	a, b, c := fraction/1e4, fraction/100%100, fraction%100
+	dst = append(dst, '.', byte('0'+a/10), byte('0'+a%10), byte('0'+b/10), byte('0'+b%10), byte('0'+c/10), byte('0'+c%10))
 	for dst[len(dst)-1] == '0' {
 		dst = dst[:len(dst)-1]
 	}

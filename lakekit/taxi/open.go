@@ -10,6 +10,7 @@ import (
 	"path"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 
 	"github.com/klauspost/compress/flate"
 	"github.com/klauspost/compress/gzip"
@@ -32,31 +33,32 @@ func OpenCSV(name string) (*CSVReader, error) {
 
 func openUnpacked(file *os.File) (*CSVReader, error) {
 	name := filepath.Base(file.Name())
-	buffered := bufio.NewReaderSize(file, 1<<20)
+	info, err := file.Stat()
+	if err != nil {
+		return nil, fmt.Errorf("reading %s: %w", name, err)
+	}
+	done := &progress{reader: file, size: info.Size()}
+	buffered := bufio.NewReaderSize(done, 1<<20)
 	magic, err := buffered.Peek(4)
 	if err != nil && err != io.EOF {
 		return nil, fmt.Errorf("reading %s: %w", name, err)
 	}
 	switch string(magic) {
 	case "PK\x03\x04", "PK\x05\x06":
-		return openZip(name, file)
+		return openZip(name, file, info.Size())
 	}
 	if strings.HasPrefix(string(magic), "\x1f\x8b") {
 		unpacked, err := gzip.NewReader(buffered)
 		if err != nil {
 			return nil, fmt.Errorf("unpacking %s: %w", name, err)
 		}
-		return newCSVReader(name, unpacked, file.Close)
+		return newCSVReader(name, unpacked, done, file.Close)
 	}
-	return newCSVReader(name, buffered, file.Close)
+	return newCSVReader(name, buffered, done, file.Close)
 }
 
-func openZip(name string, file *os.File) (*CSVReader, error) {
-	info, err := file.Stat()
-	if err != nil {
-		return nil, fmt.Errorf("reading %s: %w", name, err)
-	}
-	archive, err := zip.NewReader(file, info.Size())
+func openZip(name string, file *os.File, size int64) (*CSVReader, error) {
+	archive, err := zip.NewReader(file, size)
 	if err != nil {
 		return nil, fmt.Errorf("unpacking %s: %w; the download may be incomplete", name, err)
 	}
@@ -69,7 +71,8 @@ func openZip(name string, file *os.File) (*CSVReader, error) {
 	if err != nil {
 		return nil, fmt.Errorf("unpacking %s in %s: %w", entry.Name, name, err)
 	}
-	return newCSVReader(name+"/"+entry.Name, unpacked, func() error {
+	done := &progress{reader: unpacked, size: int64(entry.UncompressedSize64)}
+	return newCSVReader(name+"/"+entry.Name, done, done, func() error {
 		return errors.Join(unpacked.Close(), file.Close())
 	})
 }
@@ -92,4 +95,26 @@ func chooseCSV(entries []*zip.File) (*zip.File, error) {
 		return nil, fmt.Errorf("it holds neither train.csv nor exactly one other csv file, but %q", names)
 	}
 	return found[0], nil
+}
+
+// progress counts how much has been read of a file: packed bytes of gzip,
+// which does not say how long it is unpacked, and unpacked ones of zip.
+type progress struct {
+	reader io.Reader
+	size   int64 // 0 where it is unknown
+	done   atomic.Int64
+}
+
+func (p *progress) Read(b []byte) (int, error) {
+	n, err := p.reader.Read(b)
+	p.done.Add(int64(n))
+	return n, err
+}
+
+// share is between 0 and 1.
+func (p *progress) share() float64 {
+	if p.size <= 0 {
+		return 0
+	}
+	return min(1, float64(p.done.Load())/float64(p.size))
 }

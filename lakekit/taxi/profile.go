@@ -13,8 +13,12 @@ type profile struct {
 	FirstDay   date      `json:"first_day"`
 	TripsByDay [][]int64 `json:"trips_by_day"`
 
-	TripsByWeekdayAndHour [7][24]uint64 `json:"trips_by_weekday_and_hour"`
-	SecondZeroShareByYear []float64     `json:"second_zero_share_by_year"`
+	TripsByWeekdayAndHour  [7][24]uint64 `json:"trips_by_weekday_and_hour"`
+	Holidays               []date        `json:"holidays"`
+	NewYearPercentOfSunday [24]uint64    `json:"new_year_percent_of_sunday"`
+	ClockForward           []date        `json:"clock_forward"`
+	ClockBack              []date        `json:"clock_back"`
+	SecondZeroShareByYear  []float64     `json:"second_zero_share_by_year"`
 
 	PickupZones       [][5]float64 `json:"pickup_zones"`
 	DropoffZones      [][5]float64 `json:"dropoff_zones"`
@@ -26,6 +30,7 @@ type profile struct {
 
 	JFK       [4]float64   `json:"jfk"`
 	LGA       [4]float64   `json:"lga"`
+	Newark    [4]float64   `json:"newark"`
 	Manhattan [][2]float64 `json:"manhattan"`
 
 	TripsByPassengerCount [][2]int64   `json:"trips_by_passenger_count"`
@@ -33,7 +38,6 @@ type profile struct {
 }
 
 type fareProfile struct {
-	DistanceExponent      float64      `json:"distance_exponent"`
 	DistanceOffsetKm      float64      `json:"distance_offset_km"`
 	LogUnitsByHourWeekday [24]float64  `json:"log_units_by_hour_weekday"`
 	LogUnitsByHourWeekend [24]float64  `json:"log_units_by_hour_weekend"`
@@ -47,16 +51,28 @@ type fareProfile struct {
 		Since date    `json:"since"`
 		Share float64 `json:"share"`
 	} `json:"new_tariff"`
-	UnitCents        [2]int64 `json:"unit_cents"`
-	JFKFlatCents     [2]int64 `json:"jfk_flat_cents"`
-	JFKFlatShare     float64  `json:"jfk_flat_share"`
-	JFKFlatTollShare float64  `json:"jfk_flat_toll_share"`
-	LGATollShare     float64  `json:"lga_toll_share"`
-	Tolls            []struct {
-		Since date  `json:"since"`
-		Cents int64 `json:"cents"`
-	} `json:"tolls"`
-	TollShareByKm []float64 `json:"toll_share_by_km"`
+	UnitCents            [2]int64     `json:"unit_cents"`
+	JFKFlatCents         [2]int64     `json:"jfk_flat_cents"`
+	JFKFlatShare         float64      `json:"jfk_flat_share"`
+	JFKFlatTollShare     float64      `json:"jfk_flat_toll_share"`
+	LGATollShare         float64      `json:"lga_toll_share"`
+	Tolls                []priceSince `json:"tolls"`
+	TollShareByKm        []float64    `json:"toll_share_by_km"`
+	NewarkSurchargeCents [2]int64     `json:"newark_surcharge_cents"`
+	HudsonTolls          []priceSince `json:"hudson_tolls"`
+	HudsonTollShare      float64      `json:"hudson_toll_share"`
+	SuburbDoubleShare    float64      `json:"suburb_double_share"`
+	AgreedShare          float64      `json:"agreed_share"`
+	AgreedShareOutOfTown float64      `json:"agreed_share_out_of_town"`
+	AgreedLogMarkup      [2]float64   `json:"agreed_log_markup"`
+	CancelledShare       float64      `json:"cancelled_share"`
+	LoopShare            float64      `json:"loop_share"`
+	LoopMeanKm           float64      `json:"loop_mean_km"`
+}
+
+type priceSince struct {
+	Since date  `json:"since"`
+	Cents int64 `json:"cents"`
 }
 
 type dirtyProfile struct {

@@ -29,17 +29,19 @@ func (s *stream) next() uint64 {
 // uniform draws from [0, 1).
 func (s *stream) uniform() float64 { return float64(float64(s.next()>>11) * 0x1p-53) }
 
-// normal draws from the standard normal distribution, as the sum of twelve
+// normal draws from the standard normal distribution, as the sum of eight
 // uniform 16-bit numbers: integers give the same result on every machine, and
-// no draw lies beyond six standard deviations.
+// no draw lies beyond five standard deviations.
 func (s *stream) normal() float64 {
-	const lanes, mean = 0x0000ffff0000ffff, 12 * 0xffff / 2
-	var sum uint64
-	for range 3 {
-		u := s.next()
-		sum += u&lanes + u>>16&lanes
-	}
-	return float64(float64(int64(sum&0xffffffff+sum>>32)-mean) * 0x1p-16)
+	const (
+		lanes = 0x0000ffff0000ffff
+		mean  = 8 * 0xffff / 2
+		// A uniform number of 16 bits has the variance 2^32 / 12.
+		deviation = 0x1p16 * 0.816496580927726
+	)
+	a, b := s.next(), s.next()
+	sum := a&lanes + a>>16&lanes + b&lanes + b>>16&lanes
+	return float64(float64(int64(sum&0xffffffff+sum>>32)-mean) * (1 / deviation))
 }
 
 // alias draws an index in constant time with a probability proportional to its

@@ -23,9 +23,12 @@ func appendTimestamp(dst []byte, seconds int64) []byte {
 	dst = appendTwoDigits(dst, year%100)
 	dst = appendTwoDigits(append(dst, '-'), month)
 	dst = appendTwoDigits(append(dst, '-'), day)
-	dst = appendTwoDigits(append(dst, ' '), second/3600)
-	dst = appendTwoDigits(append(dst, ':'), second/60%60)
-	return appendTwoDigits(append(dst, ':'), second%60)
+	return appendTimeOfDay(append(dst, ' '), second)
+}
+
+func appendTimeOfDay(dst []byte, second uint32) []byte {
+	h, m, s := second/3600, second/60%60, second%60
+	return append(dst, byte('0'+h/10), byte('0'+h%10), ':', byte('0'+m/10), byte('0'+m%10), ':', byte('0'+s/10), byte('0'+s%10))
 }
 
 func appendTwoDigits(dst []byte, n uint32) []byte {

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math"
 	"path/filepath"
 	"strings"
@@ -119,7 +120,7 @@ func trafficCommand() *cobra.Command {
 	var fromRow int64
 	c := &cobra.Command{
 		Use: "traffic", Short: "Produce taxi records to the topic; Ctrl-C stops", Args: cobra.NoArgs,
-		Example: "  lakekit traffic --rate 10000\n  lakekit traffic --records 1000000 --rate 0 --seed 7\n  lakekit traffic --csv train.csv --rate 10000",
+		Example: "  lakekit traffic --rate 10000\n  lakekit traffic --records 1000000 --rate 0 --seed 7\n  lakekit traffic --csv train.csv.gz --rate 10000\n  lakekit traffic --csv train.csv.gz --from-row 1500000",
 		RunE: inWorkshop(func(cmd *cobra.Command, lab *lakekit.Workshop, _ []string) (err error) {
 			if cmd.Flags().Changed("from-row") {
 				options.FromRow = &fromRow
@@ -136,7 +137,7 @@ func trafficCommand() *cobra.Command {
 	flags.Float64Var(&options.Rate, "rate", 10_000, "records a second; 0: as fast as it goes")
 	flags.Int64Var(&options.Records, "records", 0, "number of records; 0: until Ctrl-C or the end of the file")
 	flags.Uint64Var(&options.Seed, "seed", 1, "seed of the generator")
-	flags.Int64Var(&fromRow, "from-row", 0, "first row of the generator (default: after the last one produced)")
+	flags.Int64Var(&fromRow, "from-row", 0, "first row, from 0 (default: after the last one produced with the seed; of a file its beginning)")
 	flags.StringVar(&options.CSV, "csv", "", "read this file (train.csv, .gz or .zip) instead of generating")
 	flags.StringVar(&options.Topic, "topic", "", "topic (default: the course's)")
 	c.PreRunE = func(*cobra.Command, []string) error {
@@ -191,6 +192,9 @@ func produce(cmd *cobra.Command, lab *lakekit.Workshop, options lakekit.TrafficO
 	}
 	if progress.State != "" {
 		show(cmd, progress)
+	}
+	if err == nil && progress.Message != "" {
+		fmt.Fprintln(cmd.OutOrStdout(), progress.Message)
 	}
 	return err
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -23,7 +24,8 @@ import (
 )
 
 func datasetCommand() *cobra.Command {
-	return group("dataset", "Generate taxi records as a file", "  lakekit dataset generate --records 1000000 --out taxi.csv", datasetGenerate())
+	return group("dataset", "Generate taxi records, and check files of them", "  lakekit dataset generate --records 1000000 --out taxi.csv\n  lakekit dataset check train.csv.gz",
+		datasetGenerate(), datasetCheck(), datasetStudy())
 }
 
 func datasetGenerate() *cobra.Command {
@@ -32,20 +34,20 @@ func datasetGenerate() *cobra.Command {
 	var format, out string
 	c := &cobra.Command{
 		Use: "generate", Short: "Write generated taxi records to a file or to standard output", Args: cobra.NoArgs,
-		Example: "  lakekit dataset generate --records 1000000 --seed 1 --format csv --out taxi.csv\n  lakekit dataset generate --records 10 --format json",
+		Example: "  lakekit dataset generate --records 1000000 --seed 1 --format csv --out taxi.csv\n  lakekit dataset generate --from-row 1000000 --records 10 --format json\n  lakekit dataset generate --records 1000000 --format parquet --out taxi.parquet",
 		RunE: does(func(cmd *cobra.Command, _ []string) error {
-			if records < 0 || fromRow < 0 {
-				return usage("--records and --from-row must not be negative")
+			if records < 0 || fromRow < 0 || fromRow > math.MaxInt64-records {
+				return usage("--records and --from-row must not be negative, nor their sum beyond 2^63")
 			}
-			if format != "csv" && format != "json" {
-				return usage("--format %q: want csv or json", format)
+			if !slices.Contains(taxi.Formats, taxi.Format(format)) {
+				return usage("--format %q: want csv, json or parquet", format)
 			}
 			generator, err := taxi.NewGenerator(seed)
 			if err != nil {
 				return err
 			}
 			return intoFile(cmd, out, func(w io.Writer) error {
-				return writeRecords(cmd.Context(), w, generator, fromRow, records, format)
+				return generator.Write(cmd.Context(), w, taxi.Format(format), fromRow, records)
 			})
 		}),
 	}
@@ -53,7 +55,7 @@ func datasetGenerate() *cobra.Command {
 	flags.Int64Var(&records, "records", 1000, "number of records")
 	flags.Uint64Var(&seed, "seed", 1, "seed of the generator")
 	flags.Int64Var(&fromRow, "from-row", 0, "first row")
-	flags.StringVar(&format, "format", "csv", "csv (as the real file) or json (as on the topic, one object a line)")
+	flags.StringVar(&format, "format", "csv", "csv (as the real file), json (as on the topic, one object a line) or parquet")
 	flags.StringVar(&out, "out", "", "file to write (default: standard output)")
 	return c
 }
@@ -83,30 +85,6 @@ func intoFile(cmd *cobra.Command, path string, write func(io.Writer) error) erro
 		return fmt.Errorf("writing %s: %w", path, err)
 	}
 	return os.Rename(f.Name(), path)
-}
-
-func writeRecords(ctx context.Context, w io.Writer, generator *taxi.Generator, fromRow, records int64, format string) error {
-	out := bufio.NewWriterSize(w, 1<<20)
-	if format == "csv" {
-		fmt.Fprintln(out, taxi.Header)
-	}
-	var record taxi.Record
-	var line []byte
-	for row := fromRow; row < fromRow+records; row++ {
-		generator.Record(row, &record)
-		if format == "csv" {
-			line = taxi.AppendCSV(line[:0], &record)
-		} else {
-			line = append(taxi.AppendJSON(line[:0], &record), '\n')
-		}
-		if _, err := out.Write(line); err != nil {
-			return err
-		}
-		if row%10_000 == 0 && ctx.Err() != nil {
-			return ctx.Err()
-		}
-	}
-	return out.Flush()
 }
 
 func sqlCommand() *cobra.Command {

@@ -20,6 +20,7 @@ import (
 	"taxilake/lakekit/api"
 	"taxilake/lakekit/services"
 	"taxilake/lakekit/settings"
+	"taxilake/lakekit/taxi"
 )
 
 // TestMain lets this test binary be the program under test: a link to it named
@@ -422,7 +423,7 @@ func TestTakenPortsAreReplaced(t *testing.T) {
 
 func TestUsage(t *testing.T) {
 	w := newWorkshop(t)
-	for _, line := range []string{"bogus", "topic bogus", "topic", "sql", "sql a b", "traffic --rate fast", "up now", "dataset generate --format xml",
+	for _, line := range []string{"bogus", "topic bogus", "topic", "sql", "sql a b", "traffic --rate fast", "up now", "dataset generate --format xml", "dataset check", "dataset check x --from-row -1", "dataset study --records 0",
 		"sql x --format xml", "sql x --table y", "topic create --config x", "dataset generate --records -1",
 		"settings NO_SUCH", "class", "class Alice", "class alice --days 0", "topic create --partitions 0", "traffic --rate -1", "traffic --rate NaN", "traffic --records -1",
 		"stream start --kafka x", "stream stop --now --drain", "dead-letters", "dead-letters show --limit 0",
@@ -433,7 +434,7 @@ func TestUsage(t *testing.T) {
 	for _, line := range []string{"", "up", "down", "reset", "status", "doctor", "settings", "broker", "oss", "server", "topic", "topic create", "topic list", "topic describe",
 		"topic browse", "traffic", "traffic list", "traffic stop", "table", "table create", "table describe", "table history", "table files", "table optimize", "table vacuum", "table restore",
 		"stream start", "stream status", "stream stop", "dead-letters", "dead-letters show", "dead-letters replay",
-		"dataset generate", "ls", "sql", "verify", "class", "drill", "drill kill", "drill all"} {
+		"dataset generate", "dataset check", "dataset study", "ls", "sql", "verify", "class", "drill", "drill kill", "drill all"} {
 		if out := w.does(append(strings.Fields(line), "--help")...); !strings.Contains(out, "Examples:\n  lakekit") {
 			t.Errorf("lakekit %s --help has no example:\n%s", line, out)
 		}
@@ -479,6 +480,50 @@ func TestDatasetGenerate(t *testing.T) {
 	}
 }
 
+func TestDatasetCheck(t *testing.T) {
+	w := newWorkshop(t)
+	folder := t.TempDir()
+	path := filepath.Join(folder, "train.csv")
+	w.does("dataset", "generate", "--records", "3000", "--out", path)
+	whole, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, append(whole, "2009-06-15,4.5\n"...), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	out := w.does("dataset", "check", path)
+	for _, want := range []string{"rows 0 to 3000: 3000 good, 1 bad", "2 fields where the header has 8, at line 3002", "mean fare by hour (USD)"} {
+		if !strings.Contains(out, want) {
+			t.Errorf("no %q in\n%s", want, out)
+		}
+	}
+	if out := w.does("dataset", "check", path, "--from-row", "1000", "--records", "500"); !strings.Contains(out, "rows 1000 to 1499: 500 good, 0 bad") {
+		t.Errorf("a part:\n%s", out)
+	}
+	w.fails(statusFailed, "train.csv has only 3001 rows", "dataset", "check", path, "--from-row", "5000")
+	test := filepath.Join(folder, "test.csv")
+	if err := os.WriteFile(test, []byte(strings.Replace(taxi.Header, "fare_amount,", "", 1)+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	w.fails(statusFailed, "it is the competition's test.csv", "dataset", "check", test)
+	w.fails(statusFailed, "no such file", "dataset", "check", filepath.Join(folder, "none.csv"))
+
+	study := filepath.Join(folder, "study")
+	w.does("dataset", "study", "--records", "20000", "--out", study)
+	if table, err := os.ReadFile(filepath.Join(study, "README.md")); err != nil || !strings.Contains(string(table), "| trips by hour (share) | 24 |") {
+		t.Errorf("error %v, the study's table:\n%s", err, table)
+	}
+	if picture, err := os.ReadFile(filepath.Join(study, "trips-by-hour.svg")); err != nil || !strings.HasPrefix(string(picture), "<svg ") {
+		t.Errorf("error %v, the study's chart:\n%.100s", err, picture)
+	}
+	parquet := filepath.Join(folder, "taxi.parquet")
+	w.does("dataset", "generate", "--records", "100", "--format", "parquet", "--out", parquet)
+	if content, err := os.ReadFile(parquet); err != nil || !strings.HasPrefix(string(content), "PAR1") {
+		t.Errorf("error %v, the Parquet file begins with %.4q", err, content)
+	}
+}
+
 func TestCSVTraffic(t *testing.T) {
 	w := newWorkshop(t)
 	w.does("up")
@@ -486,9 +531,27 @@ func TestCSVTraffic(t *testing.T) {
 	w.does("table", "create")
 	w.does("stream", "start")
 	w.does("traffic", "--csv", filepath.Join(w.home, "datasets", "sample.csv"), "--rate", "0")
-	if verdict := w.verified(); verdict.Rows < 900 {
+	if verdict := w.verified(); verdict.Rows < 9_900 {
 		t.Errorf("verdict: %+v", verdict)
 	}
+	// A file that goes on after bad rows, read from a row on.
+	lines := []string{taxi.Header}
+	for row := range 50 {
+		lines = append(lines, fmt.Sprintf("2012-01-01 00:00:%02d.0000001,4.5,2012-01-01 00:00:%02d UTC,-73.9,40.7,-73.9,40.8,1", row, row))
+	}
+	lines[20], lines[40] = "half a row,", "2012-01-01,free,2012-01-01,0,0,0,0,1"
+	odd := filepath.Join(t.TempDir(), "odd.csv")
+	if err := os.WriteFile(odd, []byte(strings.Join(lines, "\r\n")), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	before := w.verified().Rows
+	if out := w.does("traffic", "--csv", odd, "--rate", "0", "--from-row", "10"); !strings.Contains(out, "bad rows left out: 2, the first: odd.csv, line 21: 2 fields where the header has 8") {
+		t.Errorf("nothing about the bad rows in\n%s", out)
+	}
+	if got := w.verified().Rows - before; got != 38 {
+		t.Errorf("%d records arrived, want rows 10 to 49 without the two bad ones", got)
+	}
+	w.fails(statusFailed, "it has only 50 rows", "traffic", "--csv", odd, "--from-row", "1000")
 	bad := filepath.Join(t.TempDir(), "bad.csv")
 	if err := os.WriteFile(bad, []byte("key,fare_amount\n"), 0o600); err != nil {
 		t.Fatal(err)
