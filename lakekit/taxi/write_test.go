@@ -61,7 +61,7 @@ func TestFilesNeverChange(t *testing.T) {
 }
 
 func TestParquetHoldsTheRecords(t *testing.T) {
-	const fromRow, rows = 500_000, 150_000 // more than a row group, with dropoffs missing
+	const fromRow, rows = 500_000, 140_000 // more than a row group, with dropoffs missing
 	reader, err := file.NewParquetReader(bytes.NewReader(written(t, taxi.Parquet, fromRow, rows)))
 	if err != nil {
 		t.Fatal(err)

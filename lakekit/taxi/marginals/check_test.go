@@ -114,7 +114,10 @@ func TestCheckGoesOnAtARow(t *testing.T) {
 func TestCheckOfAFileThatBreaksOff(t *testing.T) {
 	plain, _ := bigFile(t, "\n")
 	var packed bytes.Buffer
-	w := gzip.NewWriter(&packed)
+	w, err := gzip.NewWriterLevel(&packed, gzip.BestSpeed)
+	if err != nil {
+		t.Fatal(err)
+	}
 	if _, err := w.Write(plain); err != nil {
 		t.Fatal(err)
 	}
