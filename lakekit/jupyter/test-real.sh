@@ -42,7 +42,7 @@ docker/real.sh engines
 export LAKEKIT_REAL_ENGINES="$root/.cache/real/engines"
 
 heading "Go tests against Apache Kafka, MinIO, delta-rs and Spark, with the race detector"
-gotest -race -timeout 20m -run 'Real|/real' ./lakekit/... || true
+gotest -race -timeout 30m -run 'Real|/real' ./lakekit/... || true
 
 heading "Notebooks on Apache Kafka and MinIO"
 set -a
