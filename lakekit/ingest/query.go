@@ -348,7 +348,16 @@ func (q *Query) latestOffsets() (api.PartitionOffsets, error) {
 	if err := q.checkTopicIDs(q.bound, ids, true); err != nil {
 		return nil, err
 	}
-	return q.offsets(partitions, confluent.LatestOffsetSpec)
+	latest, err := q.offsets(partitions, confluent.LatestOffsetSpec)
+	if err != nil || countBehind(latest, q.start) == 0 {
+		return latest, err
+	}
+	// Offsets that went back may be those of a topic made again since the
+	// question for its id.
+	if ids, _, err = q.describe(); err != nil {
+		return nil, err
+	}
+	return latest, q.checkTopicIDs(q.bound, ids, true)
 }
 
 // describe asks the broker for the topics; Stop takes the question back.

@@ -3,6 +3,7 @@ package ingest
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 	"sync"
@@ -17,7 +18,7 @@ import (
 )
 
 func (w *world) replayOptions(store oss.Bucket) ReplayOptions {
-	return ReplayOptions{Table: oss.Prefix(store, tablePrefix), DeadLetters: oss.Prefix(store, deadPrefix), Clock: fastClock{}}
+	return ReplayOptions{Table: oss.Prefix(store, tablePrefix), DeadLetters: oss.Prefix(store, deadPrefix), Clock: fastClock{}, Logger: slog.New(slog.DiscardHandler)}
 }
 
 func (w *world) mustReplay() api.DeadLetterReplay {
