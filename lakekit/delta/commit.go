@@ -90,13 +90,15 @@ func (t *Table) commit(ctx context.Context, c Commit) (int64, error) {
 		if winner == nil {
 			return version, nil
 		}
-		if version, err = t.passWinners(ctx, &c, version, winner); err != nil {
-			return 0, err
-		}
+		// Before the look at the log: a version found before the pause would be
+		// taken after it, again and again beside a busy stream.
 		if err := t.sleep(ctx, jitter(backoff)); err != nil {
 			return 0, err
 		}
 		backoff = min(2*backoff, backoffMax)
+		if version, err = t.passWinners(ctx, &c, version, winner); err != nil {
+			return 0, err
+		}
 	}
 	return 0, fmt.Errorf("%w: lost %d races in a row, the last for version %d", ErrConflict, maxLostRaces, version-1)
 }

@@ -40,7 +40,7 @@ func (q *Query) compactIfNeeded(ctx context.Context) (delta.CompactResult, error
 	}
 	result, err := q.table.Compact(ctx, delta.CompactOptions{Auto: true, MaxBytes: maxCompactionBytes})
 	if errors.Is(err, delta.ErrConflict) {
-		// Someone else compacted these files; the next commit looks again.
+		q.log.Debug("auto compaction was overtaken; the next commit looks again", "error", err)
 		return none, nil
 	}
 	return result, err
