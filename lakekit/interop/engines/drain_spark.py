@@ -4,44 +4,31 @@ benchmark, and says what the JVM has used: {"cpu": nanoseconds, "rss": bytes}.
 drain_spark.py BOOTSTRAP_SERVERS TOPIC DIR
 """
 
-import glob
 import json
 import os
 import sys
 
-from pyspark.sql import SparkSession
 from pyspark.sql import functions as f
+
+from spark_session import open_session
 
 servers, topic, folder = sys.argv[1:]
 answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
 os.dup2(2, 1)
 
-LIB = os.path.join(os.path.dirname(sys.executable), "..", "..", "lib")
-SETTINGS = {
-    "spark.driver.extraClassPath": ":".join(glob.glob(os.path.join(LIB, "*.jar"))),
-    "spark.driver.memory": "2g",
-    "spark.driver.host": "127.0.0.1",
-    "spark.driver.bindAddress": "127.0.0.1",
-    "spark.ui.enabled": "false",
-    "spark.ui.showConsoleProgress": "false",
-    "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
-    "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
-    "spark.sql.session.timeZone": "UTC",
-    "spark.sql.shuffle.partitions": "2",
-    "spark.databricks.delta.snapshotPartitions": "2",
-    "spark.sql.parquet.compression.codec": "zstd",
-    "spark.sql.warehouse.dir": os.path.join(folder, "warehouse"),
-}
 SCHEMA = (
     "key TIMESTAMP, fare_amount DOUBLE, pickup_datetime TIMESTAMP, pickup_longitude DOUBLE, pickup_latitude DOUBLE,"
     " dropoff_longitude DOUBLE, dropoff_latitude DOUBLE, passenger_count INT"
 )
 
-builder = SparkSession.builder.master("local[2]")
-for key, value in SETTINGS.items():
-    builder = builder.config(key, value)
-session = builder.getOrCreate()
-session.sparkContext.setLogLevel("ERROR")
+session = open_session(
+    {
+        "spark.driver.memory": "2g",
+        "spark.databricks.delta.snapshotPartitions": "2",
+        "spark.sql.parquet.compression.codec": "zstd",
+        "spark.sql.warehouse.dir": os.path.join(folder, "warehouse"),
+    }
+)
 query = (
     session.readStream.format("kafka")
     .option("kafka.bootstrap.servers", servers)

@@ -1,33 +1,23 @@
-"""Spark with Delta and its Kafka source; the jars are those of pom.xml."""
+"""Spark, as the tests of tables and streams want it."""
 
-import glob
 import json
 import os
-import sys
 
 from serve import save, serve
 
 import pyspark
-from pyspark.sql import SparkSession
 from pyspark.sql import functions as f
 
-LIB = os.path.join(os.path.dirname(sys.executable), "..", "..", "lib")
+import spark_session
+
 SETTINGS = {
-    "spark.driver.extraClassPath": ":".join(glob.glob(os.path.join(LIB, "*.jar"))),
+    **spark_session.SETTINGS,
     "spark.driver.memory": "1g",
-    "spark.driver.host": "127.0.0.1",
-    "spark.driver.bindAddress": "127.0.0.1",
-    "spark.ui.enabled": "false",
-    "spark.ui.showConsoleProgress": "false",
-    "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
-    "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
-    "spark.sql.session.timeZone": "UTC",
     # A small table asks for little work, and for none twice: compiled code does not pay.
     "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1",
     "spark.sql.codegen.wholeStage": "false",
     # Tasks by the dozen for a small table are most of the time otherwise.
     "spark.databricks.delta.snapshotPartitions": "1",
-    "spark.sql.shuffle.partitions": "2",
     "spark.sql.sources.parallelPartitionDiscovery.parallelism": "2",  # of VACUUM; the default is 10,000
     "spark.databricks.delta.retentionDurationCheck.enabled": "false",
     "spark.local.dir": os.getcwd(),
@@ -37,11 +27,7 @@ SETTINGS = {
 
 class Spark:
     def __init__(self):
-        builder = SparkSession.builder.master("local[2]")
-        for key, value in SETTINGS.items():
-            builder = builder.config(key, value)
-        self.session = builder.getOrCreate()
-        self.session.sparkContext.setLogLevel("ERROR")
+        self.session = spark_session.open_session(SETTINGS)
         self.version = "Spark " + pyspark.__version__
 
     def delta_log(self, path):
