@@ -82,12 +82,15 @@ func (z zone) macros() map[string]string {
 		offset := z.offset.Microseconds()
 		fastLocal := fmt.Sprintf("make_timestamp(epoch_us($x) + %d)", offset)
 		fastInstant := fmt.Sprintf("make_timestamptz(epoch_us($x) - %d)", offset)
+		if offset == 0 {
+			fastLocal, fastInstant = "make_timestamp(epoch_us($x))", "make_timestamptz(epoch_us($x))"
+		}
 		if z.steadySince.IsZero() {
 			toLocal, toInstant = fastLocal, fastInstant
 		} else {
 			// A day later no wall clock is repeated or left out any more.
 			since := z.steadySince.UnixMicro()
-			toLocal = fmt.Sprintf("CASE WHEN epoch_us($x) >= %d THEN %s ELSE %s END", since, fastLocal, toLocal)
+			toLocal = fmt.Sprintf("CASE WHEN $x >= make_timestamptz(%d) THEN %s ELSE %s END", since, fastLocal, toLocal)
 			toInstant = fmt.Sprintf("CASE WHEN epoch_us($x) >= %d THEN %s ELSE %s END", since+offset+24*3600*1e6, fastInstant, toInstant)
 		}
 	}
