@@ -1,6 +1,8 @@
 package kafka_test
 
 import (
+	"bytes"
+	"io"
 	"math"
 	"testing"
 	"time"
@@ -8,6 +10,7 @@ import (
 	confluent "github.com/confluentinc/confluent-kafka-go/v2/kafka"
 
 	"taxilake/lakekit/kafka"
+	"taxilake/lakekit/taxi"
 )
 
 // taxiSize is about the length of a taxi record as JSON.
@@ -44,6 +47,55 @@ func BenchmarkProduce(b *testing.B) {
 		b.ReportMetric(ours.Seconds()/bare.Seconds(), "ratio")
 		b.ReportMetric(float64(b.N)*records/ours.Seconds(), "records/s")
 	})
+}
+
+// BenchmarkProduceTraffic sends generated trips, in turn with the same messages
+// made before. "of-memory" is the ratio of their rates.
+func BenchmarkProduceTraffic(b *testing.B) {
+	const records = 1_000_000
+	c := startBroker(b)
+	createTopic(b, c, "traffic", 3)
+	generator, err := taxi.NewGenerator(1)
+	if err != nil {
+		b.Fatal(err)
+	}
+	made := &premade{}
+	for rows := taxi.NewRows(generator, 0, records); ; {
+		key, value, err := rows.Next()
+		if err == io.EOF {
+			break
+		}
+		made.keys, made.values = append(made.keys, bytes.Clone(key)), append(made.values, bytes.Clone(value))
+	}
+	send := func(source kafka.Source) time.Duration {
+		start := time.Now()
+		if _, err := kafka.Produce(b.Context(), c, source, kafka.ProduceOptions{Topic: "traffic"}); err != nil {
+			b.Fatal(err)
+		}
+		return time.Since(start)
+	}
+	var generated, memory time.Duration
+	for b.Loop() {
+		made.next = 0
+		memory += send(made)
+		generated += send(taxi.NewRows(generator, 0, records))
+	}
+	b.ReportMetric(memory.Seconds()/generated.Seconds(), "of-memory")
+	b.ReportMetric(float64(b.N)*records/generated.Seconds(), "records/s")
+}
+
+// premade are messages in memory.
+type premade struct {
+	keys, values [][]byte
+	next         int
+}
+
+func (p *premade) Next() (key, value []byte, err error) {
+	if p.next == len(p.keys) {
+		return nil, nil, io.EOF
+	}
+	p.next++
+	return p.keys[p.next-1], p.values[p.next-1], nil
 }
 
 // bareProduce is the loop of confluent's examples, with delivery reports.
