@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"slices"
 	"strings"
 	"time"
 
@@ -255,19 +256,23 @@ func (s *site) refused() error {
 	})
 }
 
-// tellGap shows the commit that names what is missing.
+// tellGap shows the commits that name what is missing.
 func (s *site) tellGap() error {
 	history, err := s.lab.History("", 0)
 	if err != nil {
 		return err
 	}
-	for _, entry := range history {
+	told := false
+	for _, entry := range slices.Backward(history) { // the oldest first
 		if entry.UserMetadata != "" {
 			s.say("the commit of version %d says: %s", entry.Version, entry.UserMetadata)
-			return nil
+			told = true
 		}
 	}
-	return errors.New("no commit names the gap")
+	if !told {
+		return errors.New("no commit names the gap")
+	}
+	return nil
 }
 
 func partitions(s *site) error {

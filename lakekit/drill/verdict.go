@@ -185,8 +185,12 @@ func (s *site) verdict() error {
 	if err != nil {
 		return err
 	}
-	s.say("%s rows and %s dead letters; the server has produced %s records; %s of %d checks of `lakekit verify` hold",
-		number(checked.Rows), number(checked.DeadLetters), number(checked.Produced), number(holding(checked)), len(checked.Checks))
+	said := fmt.Sprintf("%d of %d checks of `lakekit verify` hold", holding(checked), len(checked.Checks))
+	if s.removed > 0 { // the checks are of all that was produced
+		said = fmt.Sprintf("%s of them were removed before the stream read them", number(s.removed))
+	}
+	s.say("%s rows and %s dead letters; the server has produced %s records; %s",
+		number(checked.Rows), number(checked.DeadLetters), number(checked.Produced), said)
 	a, err := s.settle()
 	if err != nil {
 		return err
@@ -199,13 +203,13 @@ func (s *site) verdict() error {
 	switch {
 	case a.lost > 0 || a.twice > 0:
 		return ErrNotExact
-	case !checked.OK && s.removed == 0: // `lakekit verify` knows nothing of what a drill removed
+	case !checked.OK && s.removed == 0:
 		return fmt.Errorf("%w: %s", ErrNotExact, failing(checked))
 	}
 	return nil
 }
 
-func holding(v api.Verdict) (n int64) {
+func holding(v api.Verdict) (n int) {
 	for _, check := range v.Checks {
 		if check.OK {
 			n++
