@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -102,6 +103,13 @@ func (s *statement) executionError(err error, back func(int) int) error {
 		if position >= 0 && position < len(s.source) && s.source[position] == '"' {
 			e.Hint = strings.TrimSpace(e.Hint + "\na text is written '" + f.Name + "'; in double quotes it is a column")
 		}
+	case f.Type == "Catalog" && f.Subtype == "MISSING_ENTRY" && f.Name != "":
+		e.Message = fmt.Sprintf("there is no function %s", f.Name)
+		if instead, ok := functionsInstead[strings.ToLower(f.Name)]; ok {
+			e.Hint = "write " + instead
+		} else if near := nearest(f.Name, append(slices.Sorted(maps.Keys(sparkFunctions)), splitCandidates(f.Candidates)...)); near != "" {
+			e.Hint = fmt.Sprintf("did you mean %s?", near)
+		}
 	case f.Type == "Out of Memory":
 		e.Hint = "group, filter or LIMIT to less, or give the engine more memory"
 	}
@@ -175,24 +183,26 @@ func nearest(name string, candidates []string) string {
 	return best
 }
 
-// editDistance counts the characters to insert, delete or replace.
+// editDistance counts the characters to insert, delete, replace or swap with
+// their neighbour.
 func editDistance(a, b string) int {
 	x, y := []rune(a), []rune(b)
-	row := make([]int, len(y)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range x {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range y {
-			cost := diagonal
-			if x[i] != y[j] {
-				cost++
+	rows := make([][]int, len(x)+1)
+	for i := range rows {
+		rows[i] = make([]int, len(y)+1)
+		for j := range rows[i] {
+			switch {
+			case i == 0 || j == 0:
+				rows[i][j] = i + j
+			case x[i-1] == y[j-1]:
+				rows[i][j] = rows[i-1][j-1]
+			default:
+				rows[i][j] = 1 + min(rows[i-1][j], rows[i][j-1], rows[i-1][j-1])
+				if i > 1 && j > 1 && x[i-1] == y[j-2] && x[i-2] == y[j-1] {
+					rows[i][j] = min(rows[i][j], 1+rows[i-2][j-2])
+				}
 			}
-			diagonal = row[j+1]
-			row[j+1] = min(cost, row[j]+1, row[j+1]+1)
 		}
 	}
-	return row[len(y)]
+	return rows[len(x)][len(y)]
 }

@@ -446,6 +446,39 @@ there are taxi_record, zones`},
 		{"SELECT 'Infinity', 1.5e308,\n -1e+400 FROM taxi_record", "number out of range: the largest double is 1.8e308 (line 2, column 3)"},
 		{"SELECT " + strings.Repeat("9", 400), "number out of range: the largest double is 1.8e308 (line 1, column 8)"},
 		{"SELECT CAST('x' AS INT) FROM taxi_record", "Could not convert string 'x' to INT32"},
+
+		// Time travel that would be lost is no answer about another version.
+		{"SELECT count(*) FROM taxi_record t VERSION AS OF 1", "directly behind the name of a table, before its alias: taxi_record VERSION AS OF 3 AS t (line 1, column 36)"},
+		{"SELECT count(*) FROM taxi_record AS t TIMESTAMP AS OF '2020-01-01'", "directly behind the name of a table"},
+		{"SELECT count(*) FROM (SELECT * FROM taxi_record) VERSION AS OF 1", "directly behind the name of a table"},
+		{"WITH t AS (SELECT * FROM taxi_record) SELECT count(*) FROM t VERSION AS OF 1", "directly behind the name of a table"},
+		{"SELECT count(*) FROM taxi_record VERSION AS OF -1", "VERSION AS OF takes a whole number"},
+		{"SELECT count(*) FROM taxi_record TIMESTAMP AS OF current_timestamp()", "TIMESTAMP AS OF takes a date or a time"},
+
+		{"SELECT coutn(*) FROM taxi_record", `there is no function coutn (line 1, column 8)
+
+  1 | SELECT coutn(*) FROM taxi_record
+    |        ^
+did you mean count?`},
+		{"SELECT percentile_aprox(fare_amount, 0.5) FROM taxi_record", "did you mean percentile_approx?"},
+		{"SELECT collect_list(fare_amount) FROM taxi_record", "there is no function collect_list (line 1, column 8)\n\n  1 | SELECT collect_list(fare_amount) FROM taxi_record\n    |        ^\nwrite list(x)"},
+		{"SELECT size([1])", "write len(x)"},
+		{"SHOW TABLES", "`lakekit ls oss://lake/delta`"},
+		{"DESCRIBE HISTORY taxi_record", "`lakekit table history`"},
+		{"DESCRIBE HISTORY delta.`oss://lake/delta/taxi_record` LIMIT 1", "`lakekit table history`"},
+		{"DESCRIBE DETAIL taxi_record", "`lakekit table describe`"},
+		{"DESCRIBE TABLE EXTENDED taxi_record", "`lakekit table describe`"},
+		{"OPTIMIZE taxi_record ZORDER BY (fare_amount)", "`lakekit table optimize`"},
+		{"VACUUM taxi_record", "`lakekit table vacuum`"},
+		{"VACUUM taxi_record RETAIN 0 HOURS", "`lakekit table vacuum`"},
+		{"RESTORE TABLE taxi_record TO VERSION AS OF 1", "`lakekit table restore`"},
+		{"SELECT percentile_approx(fare_amount, array(0.1, 0.9)) FROM taxi_record", "an array is written [1, 2]"},
+		{"SELECT passenger_count div 2 FROM taxi_record", "7 // 2"},
+		{"SELECT * FROM taxi_record a LEFT ANTI JOIN zones b ON a.fare_amount = b.fare_amount", "is written ANTI JOIN"},
+		{"SELECT 'abc' RLIKE 'b'", "regexp_matches(x, 'a')"},
+		{"SELECT * FROM taxi_record LATERAL VIEW explode([1]) AS n", "unnest(x)"},
+		{"SELECT window(pickup_datetime, '1 hour') FROM taxi_record", "date_trunc('HOUR', x)"},
+		{"SELECT int(fare_amount) FROM taxi_record", "CAST(x AS INT)"},
 	}
 	for _, test := range tests {
 		_, err := e.Query(t.Context(), test.statement, request)

@@ -69,6 +69,11 @@ func (b *sandbox) parse(ctx context.Context, source string) (*statement, error) 
 			return nil, err
 		}
 	}
+	for _, first := range slices.Sorted(maps.Keys(clauses)) {
+		if !slices.ContainsFunc(s.tables, func(ref tableRef) bool { return ref.travel != nil && ref.travel.first == first }) {
+			return nil, s.errorAt(s.tokens[first].start, "time travel stands directly behind the name of a table, before its alias: taxi_record VERSION AS OF 3 AS t")
+		}
+	}
 	slices.SortFunc(s.tables, func(a, b tableRef) int { return cmp.Compare(a.start, b.start) })
 	return s, nil
 }
@@ -116,10 +121,14 @@ func (b *sandbox) parseTree(ctx context.Context, s *statement, parsable string, 
 		if err != nil {
 			return nil, s.errorAt(-1, "%s", p.Message)
 		}
-		return nil, s.errorAt(back(position), "%s", p.Message)
+		e := s.errorAt(back(position), "%s", p.Message)
+		e.Hint = s.spelling(back(position))
+		return nil, e
 	}
 	if p.Error {
-		return nil, s.errorAt(s.tokens[0].start, "only statements that read are run here: SELECT, WITH, VALUES, DESCRIBE, SUMMARIZE; not %s", strings.ToUpper(s.tokens[0].source))
+		e := s.errorAt(s.tokens[0].start, "only statements that read are run here: SELECT, WITH, VALUES, DESCRIBE, SUMMARIZE; not %s", strings.ToUpper(s.tokens[0].source))
+		e.Hint = s.spelling(-1)
+		return nil, e
 	}
 	if len(p.Statements) != 1 {
 		return nil, s.errorAt(s.secondStatement(), "one statement at a time: there are %d", len(p.Statements))
@@ -221,7 +230,7 @@ func (w *treeWalk) visit(node any, names map[string]bool) {
 			w.tableFunction(node)
 		case "SHOW_REF":
 			if node["query"] == nil {
-				w.refuse(node, "SHOW lists DuckDB's own objects, which are none of the lake's: write DESCRIBE and a table's name")
+				w.refuse(node, "SHOW lists DuckDB's own objects, which are none of the lake's: the tables are listed by `lakekit ls oss://lake/delta`, a table's columns by DESCRIBE and its name")
 			}
 		}
 		for _, key := range slices.Sorted(maps.Keys(node)) {
