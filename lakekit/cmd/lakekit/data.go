@@ -104,7 +104,7 @@ func sqlCommand() *cobra.Command {
 			return runSQL(cmd, args[0], format, timeZone, named)
 		}),
 	}
-	c.Flags().StringVar(&format, "format", "table", "table, csv or json (one object a line)")
+	c.Flags().StringVar(&format, "format", "table", "table (the first 10,000 rows), csv or json (all; one object a line)")
 	c.Flags().StringVar(&timeZone, "time-zone", "", "session time zone (default: LAKEKIT_TIMEZONE, else UTC)")
 	c.Flags().StringArrayVar(&tables, "table", nil, "NAME=URI of a table: an oss:// address or a local folder (repeatable)")
 	return c
@@ -124,7 +124,11 @@ func runSQL(cmd *cobra.Command, statement, format, timeZone string, named map[st
 		return err
 	}
 	defer engine.Close()
-	result, err := engine.Query(cmd.Context(), statement, query.Request{Tables: openTable(named), TableNames: suggestions(named), TimeZone: timeZone})
+	request := query.Request{Tables: openTable(named), TableNames: suggestions(named), TimeZone: timeZone}
+	if format != "table" {
+		request.MaxRows = -1 // other programs read these, and see no note that there are more
+	}
+	result, err := engine.Query(cmd.Context(), statement, request)
 	if err != nil {
 		return err
 	}

@@ -18,6 +18,7 @@ import (
 
 	"taxilake/lakekit"
 	"taxilake/lakekit/api"
+	"taxilake/lakekit/query"
 	"taxilake/lakekit/services"
 	"taxilake/lakekit/settings"
 	"taxilake/lakekit/taxi"
@@ -266,6 +267,13 @@ func TestCourseOnTheCommandLine(t *testing.T) {
 	w.does("down")
 	if out := w.does("sql", "select count(*) as n from t", "--table", local, "--format", "csv"); strings.Fields(out)[1] != "20000" {
 		t.Errorf("a local folder without services: %s", out)
+	}
+	// What another program reads is whole; what a person reads says that there is more.
+	for format, want := range map[string]int{"json": 20000, "csv": 20001, "table": query.DefaultMaxRows + 3} {
+		out := w.does("sql", "select fare_amount from t", "--table", local, "--format", format)
+		if n := strings.Count(out, "\n"); n != want || (format == "table") != strings.Contains(out, "there are more") {
+			t.Errorf("--format %s: %d lines, want %d", format, n, want)
+		}
 	}
 	w.fails(statusFailed, "lakekit up", "status")
 
