@@ -27,7 +27,7 @@ down: ## end the services; their data stays
 reset: setup ## delete topic, table, checkpoint and dead letters, after asking (YES=1: without)
 	@$(LAKEKIT) reset $(if $(YES),--yes)
 
-status: setup ## show the services, the topic, the stream and the table
+status: setup ## show the services, their addresses, streams and runs of traffic
 	@$(LAKEKIT) status
 
 doctor: setup ## look for what keeps the kit from working, and say how to mend it

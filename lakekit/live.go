@@ -109,7 +109,7 @@ func streamBar(status api.StreamStatus, progress []api.StreamProgress) bar {
 		b.done = float64(status.NumInputRows) / float64(total)
 	}
 	parts := []string{
-		fmt.Sprintf("batch %d", status.BatchID),
+		"batch " + lastBatch(status),
 		fmt.Sprintf("%s records read", count(status.NumInputRows)),
 		fmt.Sprintf("%s behind", count(status.RecordsBehind)),
 	}

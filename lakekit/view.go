@@ -34,7 +34,7 @@ func viewOf(value any) view {
 	case []Topic:
 		return gridView("topics", topicsGrid(v))
 	case Messages:
-		return gridView("messages", messagesGrid(v))
+		return gridView(titleOf("messages", len(v)), messagesGrid(v))
 	case api.TrafficProgress:
 		return gridView(fmt.Sprintf("traffic to %s: %s", v.Topic, v.State), trafficGrid(v))
 	case TrafficRuns:
@@ -56,7 +56,7 @@ func viewOf(value any) view {
 	case []StreamProgress:
 		return gridView("the last batches", progressGrid(v))
 	case DeadLetters:
-		return gridView("dead letters, the newest first", deadLettersGrid(v))
+		return gridView(titleOf("dead letters, the newest first", len(v)), deadLettersGrid(v))
 	case DeadLetterReplay:
 		return gridView("replay of dead letters", replayGrid(v))
 	case api.Compaction:
@@ -98,6 +98,14 @@ func gridView(title string, grid *api.Result) view {
 		html: "<div><b>" + html.EscapeString(title) + "</b></div>" + grid.HTML(),
 		text: title + "\n" + grid.String(),
 	}
+}
+
+// titleOf says of an empty list that it is one.
+func titleOf(title string, n int) string {
+	if n == 0 {
+		return title + ": none"
+	}
+	return title
 }
 
 // gridOf makes a grid from a header, in which a trailing # marks a column of
@@ -329,7 +337,7 @@ func streamGrid(s StreamStatus) *api.Result {
 	rows := [][]any{
 		{"state", streamState(s)}, {"message", s.Message}, {"query id", s.ID}, {"run id", s.RunID},
 		{"reads topic", strings.Join(s.Subscribe, ", ")}, {"writes table", s.Table}, {"checkpoint", s.Checkpoint}, {"trigger", s.Trigger},
-		{"last batch", s.BatchID}, {"records read in this run", count(s.NumInputRows)}, {"of these refused", count(s.NumDeadLetters)},
+		{"last batch", lastBatch(s)}, {"records read in this run", count(s.NumInputRows)}, {"of these refused", count(s.NumDeadLetters)},
 		{"records behind", count(s.RecordsBehind)}, {"compactions in this run", s.NumCompactions},
 	}
 	if s.Error != "" {
@@ -342,6 +350,14 @@ func streamGrid(s StreamStatus) *api.Result {
 		rows = append(rows, []any{"compaction error", s.CompactionError})
 	}
 	return gridOf("stream|value", rows...)
+}
+
+// lastBatch is the number of the last batch committed.
+func lastBatch(s StreamStatus) string {
+	if s.BatchID < 0 {
+		return "none yet"
+	}
+	return fmt.Sprint(s.BatchID)
 }
 
 func streamState(s StreamStatus) string {
@@ -359,9 +375,9 @@ func streamState(s StreamStatus) string {
 func streamsGrid(list []StreamStatus) *api.Result {
 	var rows [][]any
 	for _, s := range list {
-		rows = append(rows, []any{s.Name, streamState(s), s.Message, s.BatchID, s.NumInputRows, s.RecordsBehind, s.Table})
+		rows = append(rows, []any{s.Name, streamState(s), s.Message, lastBatch(s), s.NumInputRows, s.RecordsBehind, s.Table})
 	}
-	return gridOf("stream|state|message|batch#|read#|behind#|table", rows...)
+	return gridOf("stream|state|message|batch|read#|behind#|table", rows...)
 }
 
 func progressGrid(list []StreamProgress) *api.Result {

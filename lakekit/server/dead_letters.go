@@ -28,11 +28,16 @@ func (s *Server) listDeadLetters(r *http.Request) ([]api.DeadLetter, error) {
 	if err != nil {
 		return nil, err
 	}
-	folder, err := s.deadLetters(s.tableURI(cmp.Or(r.URL.Query().Get("table"), s.settings.Table)))
+	uri := s.tableURI(cmp.Or(r.URL.Query().Get("table"), s.settings.Table))
+	folder, err := s.deadLetters(uri)
 	if err != nil {
 		return nil, err
 	}
-	return ingest.DeadLetters(r.Context(), folder, int(min(limit, lettersShownAtMost)))
+	letters, err := ingest.DeadLetters(r.Context(), folder, int(min(limit, lettersShownAtMost)))
+	if err == nil && len(letters) == 0 {
+		_, err = s.table(r.Context(), uri) // a mistyped name has none either
+	}
+	return letters, err
 }
 
 // replayDeadLetters moves the dead letters that fit now into the table.

@@ -64,7 +64,7 @@ func pairs(option string, given []string) (map[string]string, error) {
 
 func topicList() *cobra.Command {
 	return &cobra.Command{
-		Use: "list", Short: "List the topics", Example: "  lakekit topic list", Args: cobra.NoArgs,
+		Use: "list", Short: "List the topics", Example: "  lakekit topic list", Args: noArguments,
 		RunE: inWorkshop(func(cmd *cobra.Command, lab *lakekit.Workshop, _ []string) error {
 			topics, err := lab.Topics()
 			if err != nil {
@@ -119,7 +119,7 @@ func trafficCommand() *cobra.Command {
 	var options lakekit.TrafficOptions
 	var fromRow int64
 	c := &cobra.Command{
-		Use: "traffic", Short: "Produce taxi records to the topic; Ctrl-C stops", Args: cobra.NoArgs,
+		Use: "traffic", Short: "Produce taxi records to the topic; Ctrl-C stops", Args: noArguments,
 		Example: "  lakekit traffic --rate 10000\n  lakekit traffic --records 1000000 --rate 0 --seed 7\n  lakekit traffic --csv train.csv.gz --rate 10000\n  lakekit traffic --csv train.csv.gz --from-row 1500000",
 		RunE: inWorkshop(func(cmd *cobra.Command, lab *lakekit.Workshop, _ []string) (err error) {
 			if cmd.Flags().Changed("from-row") {
@@ -152,7 +152,7 @@ func trafficCommand() *cobra.Command {
 
 func trafficStop() *cobra.Command {
 	return &cobra.Command{
-		Use: "stop", Short: "Stop all runs of traffic", Example: "  lakekit traffic stop", Args: cobra.NoArgs,
+		Use: "stop", Short: "Stop all runs of traffic", Example: "  lakekit traffic stop", Args: noArguments,
 		RunE: inWorkshop(func(cmd *cobra.Command, lab *lakekit.Workshop, _ []string) error {
 			runs, err := lab.StopTraffic()
 			if err != nil {
@@ -167,7 +167,7 @@ func trafficStop() *cobra.Command {
 func trafficList() *cobra.Command {
 	var asJSON bool
 	c := &cobra.Command{
-		Use: "list", Short: "List the runs of traffic since the last reset", Example: "  lakekit traffic list", Args: cobra.NoArgs,
+		Use: "list", Short: "List the runs of traffic since the last reset", Example: "  lakekit traffic list", Args: noArguments,
 		RunE: inWorkshop(func(cmd *cobra.Command, lab *lakekit.Workshop, _ []string) error {
 			runs, err := lab.TrafficRuns()
 			if err != nil {
@@ -209,7 +209,7 @@ func streamStart() *cobra.Command {
 	var kafka []string
 	var wait, failOnDataLoss bool
 	c := &cobra.Command{
-		Use: "start", Short: "Stream the topic into the table", Args: cobra.NoArgs,
+		Use: "start", Short: "Stream the topic into the table", Args: noArguments,
 		Example: "  lakekit stream start\n  lakekit stream start --trigger availableNow --wait\n  lakekit stream start --max-offsets-per-trigger 10000 --kafka fetch.min.bytes=65536",
 		PreRunE: func(cmd *cobra.Command, _ []string) (err error) {
 			if cmd.Flags().Changed("fail-on-data-loss") {
@@ -244,7 +244,7 @@ func streamStart() *cobra.Command {
 	flags.Int64Var(&options.MaxOffsetsPerTrigger, "max-offsets-per-trigger", 0, "most records in a batch; 0: bounded by memory")
 	flags.StringVar(&options.EndingOffsets, "ending-offsets", "", "with --trigger availableNow, where to end: latest or JSON (default: latest)")
 	flags.Int64Var(&options.MinOffsetsPerTrigger, "min-offsets-per-trigger", 0, "records that a batch waits for")
-	flags.StringVar(&options.MaxTriggerDelay, "max-trigger-delay", "", "how long it waits for them at most (default: 15m)")
+	flags.StringVar(&options.MaxTriggerDelay, "max-trigger-delay", "", "longest wait for --min-offsets-per-trigger (default: 15m)")
 	flags.BoolVar(&failOnDataLoss, "fail-on-data-loss", true, "end when records were removed from the topic before they were read")
 	flags.BoolVar(&options.IncludeHeaders, "include-headers", false, "write the records' headers into the table's column headers, array<struct<key:string,value:binary>>")
 	flags.BoolVar(&options.MergeSchema, "merge-schema", false, "add a column for each field that the table does not have (default: ignore it)")
@@ -258,7 +258,7 @@ func streamStatus() *cobra.Command {
 	var name string
 	var asJSON, progress bool
 	c := &cobra.Command{
-		Use: "status", Short: "Show what a stream is doing", Args: cobra.NoArgs,
+		Use: "status", Short: "Show what a stream is doing", Args: noArguments,
 		Example: "  lakekit stream status\n  lakekit stream status --progress --json",
 		RunE: inWorkshop(func(cmd *cobra.Command, lab *lakekit.Workshop, _ []string) error {
 			var value any
@@ -283,7 +283,7 @@ func streamStop() *cobra.Command {
 	var name string
 	var drain, now bool
 	c := &cobra.Command{
-		Use: "stop", Short: "Stop a stream between two batches", Example: "  lakekit stream stop\n  lakekit stream stop --drain", Args: cobra.NoArgs,
+		Use: "stop", Short: "Stop a stream between two batches", Example: "  lakekit stream stop\n  lakekit stream stop --drain", Args: noArguments,
 		RunE: inWorkshop(func(cmd *cobra.Command, lab *lakekit.Workshop, _ []string) error {
 			stop := lab.Stream(name).Stop
 			switch {
@@ -329,7 +329,7 @@ func listCommand() *cobra.Command {
 func verifyCommand() *cobra.Command {
 	var asJSON, wait bool
 	c := &cobra.Command{
-		Use: "verify", Short: "Compare the table with what was produced, record by record and chart by chart", Args: cobra.NoArgs,
+		Use: "verify", Short: "Compare the table with what was produced, record by record and chart by chart", Args: noArguments,
 		Example: "  lakekit verify --wait",
 		RunE: inWorkshop(func(cmd *cobra.Command, lab *lakekit.Workshop, _ []string) error {
 			if wait {

@@ -33,7 +33,7 @@ func datasetGenerate() *cobra.Command {
 	var seed uint64
 	var format, out string
 	c := &cobra.Command{
-		Use: "generate", Short: "Write generated taxi records to a file or to standard output", Args: cobra.NoArgs,
+		Use: "generate", Short: "Write generated taxi records to a file or to standard output", Args: noArguments,
 		Example: "  lakekit dataset generate --records 1000000 --seed 1 --format csv --out taxi.csv\n  lakekit dataset generate --from-row 1000000 --records 10 --format json\n  lakekit dataset generate --records 1000000 --format parquet --out taxi.parquet",
 		RunE: does(func(cmd *cobra.Command, _ []string) error {
 			if records < 0 || fromRow < 0 || fromRow > math.MaxInt64-records {

@@ -98,7 +98,7 @@ func datasetStudy() *cobra.Command {
 	var seed uint64
 	var out string
 	c := &cobra.Command{
-		Use: "study", Short: "Draw generated records beside the published figures", Args: cobra.NoArgs,
+		Use: "study", Short: "Draw generated records beside the published figures", Args: noArguments,
 		Long:    "Counts generated records and writes a chart of each marginal beside the published\nfigures of the real file, and a table of the distances, into a folder.",
 		Example: "  lakekit dataset study --records 5000000 --out datasets/study",
 		RunE: does(func(cmd *cobra.Command, _ []string) error {

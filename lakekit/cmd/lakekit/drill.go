@@ -39,7 +39,7 @@ func drillCommand() *cobra.Command {
 func drillRun(name, short string, options *drill.Options, drills ...drill.Drill) *cobra.Command {
 	const fewest = 1000 // a fault must find the stream at work
 	return &cobra.Command{
-		Use: name, Short: short, Example: "  lakekit drill " + name, Args: cobra.NoArgs,
+		Use: name, Short: short, Example: "  lakekit drill " + name, Args: noArguments,
 		PreRunE: func(*cobra.Command, []string) error {
 			if options.Records < fewest || !(options.Rate > 0) || math.IsInf(options.Rate, 0) {
 				return usage("--records must be at least %d, --rate positive", fewest)

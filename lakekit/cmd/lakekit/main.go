@@ -87,6 +87,13 @@ type usageError string
 
 func (e usageError) Error() string { return string(e) }
 
+func noArguments(cmd *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return usage("%s takes no argument such as %q", cmd.CommandPath(), args[0])
+	}
+	return nil
+}
+
 // does adapts a command's work: its errors are failures, except usage errors.
 func does(work func(cmd *cobra.Command, args []string) error) func(*cobra.Command, []string) error {
 	return func(cmd *cobra.Command, args []string) error {

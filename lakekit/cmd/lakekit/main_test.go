@@ -399,6 +399,7 @@ func TestMalformedRecordsGoToDeadLetters(t *testing.T) {
 	if out := w.does("dead-letters", "show", "--limit", "50"); !strings.Contains(out, "wrong type: a string, want double") || !strings.Contains(out, `field "passenger_count": null in a required field`) {
 		t.Errorf("dead-letters show:\n%s", out)
 	}
+	w.fails(statusFailed, "there is no table nope", "dead-letters", "show", "nope")
 	var replay api.DeadLetterReplay
 	if out := w.does("dead-letters", "replay", "--json"); json.Unmarshal([]byte(out), &replay) != nil || replay.NumReplayed != 0 || replay.NumRemaining != int64(len(bad)) {
 		t.Errorf("dead-letters replay:\n%s", out)
@@ -439,6 +440,7 @@ func TestUsage(t *testing.T) {
 		"table restore", "table restore --version x", "table restore --version 1 --timestamp 2026-01-01", "table vacuum --conf x", "table optimize --target-size -1"} {
 		w.fails(statusUsage, "--help", strings.Fields(line)...)
 	}
+	w.fails(statusUsage, `lakekit stream stop takes no argument such as "taxi_record"`, "stream", "stop", "taxi_record")
 	for _, line := range []string{"", "up", "down", "reset", "status", "doctor", "settings", "broker", "oss", "server", "topic", "topic create", "topic list", "topic describe",
 		"topic browse", "traffic", "traffic list", "traffic stop", "table", "table create", "table describe", "table history", "table files", "table optimize", "table vacuum", "table restore",
 		"stream start", "stream status", "stream stop", "dead-letters", "dead-letters show", "dead-letters replay",

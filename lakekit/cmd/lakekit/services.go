@@ -34,7 +34,7 @@ func serviceCommands() []*cobra.Command {
 
 func upCommand() *cobra.Command {
 	return &cobra.Command{
-		Use: "up", Short: "Start the broker, the object store and the workshop server", Example: "  lakekit up", Args: cobra.NoArgs,
+		Use: "up", Short: "Start the broker, the object store and the workshop server", Example: "  lakekit up", Args: noArguments,
 		RunE: does(func(cmd *cobra.Command, _ []string) error {
 			s, err := settings.Load()
 			if err != nil {
@@ -65,7 +65,7 @@ func printAddresses(cmd *cobra.Command, s *settings.Settings) {
 
 func downCommand() *cobra.Command {
 	return &cobra.Command{
-		Use: "down", Short: "Stop the services; their data stays", Example: "  lakekit down", Args: cobra.NoArgs,
+		Use: "down", Short: "Stop the services; their data stays", Example: "  lakekit down", Args: noArguments,
 		RunE: does(func(cmd *cobra.Command, _ []string) error {
 			s, err := settings.Load()
 			if err != nil {
@@ -79,7 +79,7 @@ func downCommand() *cobra.Command {
 func statusCommand() *cobra.Command {
 	var asJSON bool
 	c := &cobra.Command{
-		Use: "status", Short: "Tell what runs, and where", Example: "  lakekit status\n  lakekit status --json", Args: cobra.NoArgs,
+		Use: "status", Short: "Tell what runs, and where", Example: "  lakekit status\n  lakekit status --json", Args: noArguments,
 		RunE: does(func(cmd *cobra.Command, _ []string) error {
 			s, err := settings.Load()
 			if err != nil {
@@ -140,7 +140,7 @@ func showActivity(cmd *cobra.Command) error {
 
 func doctorCommand() *cobra.Command {
 	return &cobra.Command{
-		Use: "doctor", Short: "Try every part and say what to do about the first that fails", Example: "  lakekit doctor", Args: cobra.NoArgs,
+		Use: "doctor", Short: "Try every part and say what to do about the first that fails", Example: "  lakekit doctor", Args: noArguments,
 		RunE: does(func(cmd *cobra.Command, _ []string) error {
 			s, err := settings.Load()
 			if err != nil {
@@ -186,7 +186,7 @@ func resetCommand() *cobra.Command {
 	var yes bool
 	c := &cobra.Command{
 		Use: "reset", Short: "Delete topic, table, checkpoint and dead letters together, to begin anew",
-		Example: "  lakekit reset\n  lakekit reset --yes", Args: cobra.NoArgs,
+		Example: "  lakekit reset\n  lakekit reset --yes", Args: noArguments,
 		RunE: does(func(cmd *cobra.Command, _ []string) error { return reset(cmd, yes) }),
 	}
 	c.Flags().BoolVar(&yes, "yes", false, "do not ask")
@@ -237,7 +237,7 @@ type service func(ctx context.Context, s *settings.Settings, claim *services.Cla
 
 func role(r settings.Role, short string, serve service) *cobra.Command {
 	return &cobra.Command{
-		Use: string(r), Short: short, Example: "  lakekit " + string(r), Args: cobra.NoArgs,
+		Use: string(r), Short: short, Example: "  lakekit " + string(r), Args: noArguments,
 		RunE: does(func(cmd *cobra.Command, _ []string) error {
 			s, err := settings.Load()
 			if err != nil {
