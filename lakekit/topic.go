@@ -8,7 +8,7 @@ import (
 )
 
 // TopicOptions describe a topic to create; the zero value is the course's:
-// nyc_taxi_data with 3 partitions.
+// nyc_taxi_data with 3 partitions, or with those it has.
 type TopicOptions = api.TopicRequest
 
 // Topic is what Kafka knows of a topic.

@@ -2,6 +2,7 @@ package server
 
 import (
 	"cmp"
+	"errors"
 	"math"
 	"net/http"
 	"os"
@@ -127,6 +128,9 @@ func (s *Server) createTopic(r *http.Request) (info api.TopicInfo, err error) {
 			Partitions: cmp.Or(request.Partitions, defaultPartitions),
 			Configs:    request.Configs,
 		})
+		if request.Partitions == 0 && errors.Is(err, kafka.ErrPartitionCount) {
+			return nil // nobody asked for a number: the topic is right as it is
+		}
 		return err
 	})
 	return info, err

@@ -165,7 +165,7 @@ func (all *streams) start(ctx context.Context, request api.StreamRequest) (api.S
 	defer all.mutex.Unlock()
 	if same := all.queries[request.Name]; same.active() {
 		if !sameStream(same.Request, request) {
-			return api.StreamStatus{}, conflict("stream %s runs already with other options; stop it first: `lakekit stream stop --name %s`", request.Name, request.Name)
+			return api.StreamStatus{}, conflict("stream %s runs already with other options; stop it first: `lakekit stream stop --name %s`, in a notebook lab.Stream(%q).Stop()", request.Name, request.Name, request.Name)
 		}
 		return same.status(), nil
 	}

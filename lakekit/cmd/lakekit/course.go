@@ -24,8 +24,8 @@ func topicCreate() *cobra.Command {
 	c := &cobra.Command{
 		Use: "create [NAME]", Short: "Create a topic; without a name, the course's", Args: cobra.MaximumNArgs(1),
 		Example: "  lakekit topic create\n  lakekit topic create experiments --partitions 6 --config retention.ms=3600000",
-		PreRunE: func(*cobra.Command, []string) (err error) {
-			if options.Partitions < 1 {
+		PreRunE: func(cmd *cobra.Command, _ []string) (err error) {
+			if cmd.Flags().Changed("partitions") && options.Partitions < 1 {
 				return usage("--partitions %d: a topic has at least one", options.Partitions)
 			}
 			options.Configs, err = pairs("--config", configs)
@@ -41,7 +41,7 @@ func topicCreate() *cobra.Command {
 			return nil
 		}),
 	}
-	c.Flags().IntVar(&options.Partitions, "partitions", 3, "number of partitions")
+	c.Flags().IntVar(&options.Partitions, "partitions", 0, "number of partitions (default: 3, or those the topic has)")
 	c.Flags().StringArrayVar(&configs, "config", nil, "topic configuration NAME=VALUE, in Kafka's terms (repeatable)")
 	return c
 }

@@ -228,6 +228,10 @@ func TestCourseOnTheCommandLine(t *testing.T) {
 	w.does("topic", "create")
 	w.does("topic", "create")
 	w.fails(statusFailed, "3.*6|6.*3", "topic", "create", "--partitions", "6")
+	w.does("topic", "create", "wide", "--partitions", "5")
+	if out := w.does("topic", "create", "wide"); !strings.Contains(out, "in 5 partitions") {
+		t.Errorf("a topic that is there, no number of partitions asked for:\n%s", out)
+	}
 	w.does("traffic", "--records", "20000", "--rate", "0")
 	if out := w.does("topic", "browse", "--limit", "2"); strings.Count(out, `"fare_amount"`) != 2 {
 		t.Errorf("browse --limit 2:\n%s", out)
