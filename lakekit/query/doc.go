@@ -19,6 +19,8 @@
 //   - \ in a text stands for itself, and x::type is a cast;
 //   - CAST('...' AS TIMESTAMP) in the hour that clocks repeat takes the later
 //     instant, Spark the earlier one; to_timestamp is as Spark's;
+//   - CAST(x AS INT) cuts off as in Spark, x::INT rounds;
+//   - concat leaves NULL out (Spark: NULL);
 //   - a // b divides whole numbers (Spark: a div b), x ** y is a power;
 //   - dates that cannot be read are errors (Spark with ANSI mode off: NULL);
 //   - lists count from 1, and arrays are written [1, 2] (Spark: array(1, 2));

@@ -87,7 +87,11 @@ func (s *statement) executionError(err error, back func(int) int) error {
 	}
 	position := -1
 	if n, err := strconv.Atoi(f.Position); err == nil {
-		position = back(n)
+		// A byte at which nothing begins is one of a macro's text, not of the statement's.
+		at := back(n)
+		if slices.ContainsFunc(s.tokens, func(t token) bool { return t.start == at }) {
+			position = at
+		}
 	}
 	e := s.errorAt(position, "%s", firstParagraph(f.Message))
 	e.Err = err

@@ -39,6 +39,11 @@ func readFunctions(script string) map[string]sparkFunction {
 // installFunctions creates those of Spark's functions that the statement names.
 func (b *sandbox) installFunctions(ctx context.Context, s *statement) error {
 	installed := map[string]bool{}
+	for _, name := range s.calls {
+		if err := b.installFunction(ctx, name, installed); err != nil {
+			return err
+		}
+	}
 	for _, t := range s.tokens {
 		if t.isName() {
 			if err := b.installFunction(ctx, strings.ToLower(t.name()), installed); err != nil {

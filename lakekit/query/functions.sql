@@ -10,6 +10,14 @@ CREATE MACRO spark_timestamp(x) AS
 CREATE MACRO spark_unit(unit) AS
   CASE lower(unit) WHEN 'yyyy' THEN 'year' WHEN 'yy' THEN 'year' WHEN 'mm' THEN 'month' WHEN 'mon' THEN 'month' WHEN 'dd' THEN 'day' ELSE lower(unit) END;
 
+-- A number without what is behind the point, for CAST(x AS INT).
+CREATE MACRO spark_whole(x) AS CASE
+  WHEN typeof(x) IN ('FLOAT', 'DOUBLE') THEN CAST(system.main.trunc(try_cast(x AS DOUBLE)) AS BIGINT)
+  WHEN typeof(x) LIKE 'DECIMAL%' THEN CAST(split_part(CAST(x AS VARCHAR), '.', 1) AS BIGINT) ELSE CAST(x AS BIGINT) END;
+CREATE MACRO spark_try_whole(x) AS CASE
+  WHEN typeof(x) IN ('FLOAT', 'DOUBLE') THEN try_cast(system.main.trunc(try_cast(x AS DOUBLE)) AS BIGINT)
+  WHEN typeof(x) LIKE 'DECIMAL%' THEN try_cast(split_part(CAST(x AS VARCHAR), '.', 1) AS BIGINT) ELSE try_cast(x AS BIGINT) END;
+
 CREATE MACRO year(x) AS CAST(system.main.year(spark_local(x)) AS INTEGER);
 CREATE MACRO quarter(x) AS CAST(system.main.quarter(spark_local(x)) AS INTEGER);
 CREATE MACRO month(x) AS CAST(system.main.month(spark_local(x)) AS INTEGER);
@@ -57,10 +65,11 @@ CREATE MACRO date_add(x, days) AS CAST(spark_local(x) AS DATE) + CAST(days AS IN
 CREATE MACRO date_sub(x, days) AS CAST(spark_local(x) AS DATE) - CAST(days AS INTEGER);
 -- Spark's order: the end comes first.
 CREATE MACRO datediff(a, b) AS CAST(CAST(spark_local(a) AS DATE) - CAST(spark_local(b) AS DATE) AS INTEGER),
-  (unit, a, b) AS date_diff(unit, spark_local(a), spark_local(b));
+  (unit, a, b) AS date_sub(unit, spark_local(a), spark_local(b));
 CREATE MACRO add_months(x, months) AS CAST(CAST(spark_local(x) AS DATE) + to_months(CAST(months AS INTEGER)) AS DATE);
 CREATE MACRO last_day(x) AS system.main.last_day(CAST(spark_local(x) AS DATE));
 
+CREATE MACRO log(x) AS ln(x), (base, x) AS system.main.log(base, x);
 CREATE MACRO nvl(x, otherwise) AS coalesce(x, otherwise);
 CREATE MACRO percentile(x, p) AS quantile_cont(x, p);
 CREATE MACRO percentile_approx(x, p) AS quantile_disc(x, p), (x, p, accuracy) AS quantile_disc(x, p);

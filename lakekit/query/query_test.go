@@ -446,6 +446,7 @@ there are taxi_record, zones`},
 		{"SELECT 'Infinity', 1.5e308,\n -1e+400 FROM taxi_record", "number out of range: the largest double is 1.8e308 (line 2, column 3)"},
 		{"SELECT " + strings.Repeat("9", 400), "number out of range: the largest double is 1.8e308 (line 1, column 8)"},
 		{"SELECT CAST('x' AS INT) FROM taxi_record", "Could not convert string 'x' to INT32"},
+		{"SELECT CAST(pickup_datetime AS INT) FROM taxi_record", "Unimplemented type for cast (TIMESTAMP WITH TIME ZONE -> BIGINT) when casting from source column pickup_datetime"},
 
 		// Time travel that would be lost is no answer about another version.
 		{"SELECT count(*) FROM taxi_record t VERSION AS OF 1", "directly behind the name of a table, before its alias: taxi_record VERSION AS OF 3 AS t (line 1, column 36)"},

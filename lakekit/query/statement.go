@@ -19,6 +19,7 @@ type statement struct {
 	tokens  []token
 	edits   []edit
 	tables  []tableRef // in the order of their text
+	calls   []string   // functions that the edits call
 	columns []string   // of the tables, for suggestions; set by install
 	explain string     // what asks for the plan instead: "EXPLAIN ", "EXPLAIN ANALYZE " or nothing
 }
@@ -49,6 +50,8 @@ func (b *sandbox) parse(ctx context.Context, source string) (*statement, error) 
 	}
 	clauses := travels(s.tokens)
 	s.edits = append(s.edits, dialect(s.tokens, clauses)...)
+	edits, calls := meanings(s.tokens)
+	s.edits, s.calls = append(s.edits, edits...), calls
 	patterns, refused, err := patternEdits(s.tokens)
 	if err != nil {
 		return nil, s.errorAt(refused.start, "%s", err)
