@@ -88,8 +88,9 @@ func (w *Workshop) List(uri string) (Objects, error) {
 }
 
 // SQL runs a statement over the workshop's tables, each pinned at its newest
-// version or at the one named by VERSION AS OF. Times are read in the session
-// time zone UTC; SQLIn takes another.
+// version or at the one named by VERSION AS OF. Times are in the session time
+// zone of the settings, UTC if they name none; SQLIn takes another. A result
+// holds the first 10,000 rows; Truncated says that there are more.
 func (w *Workshop) SQL(statement string) (*api.Result, error) { return w.SQLIn("", statement) }
 
 // SQLIn runs a statement in a session time zone such as America/New_York.

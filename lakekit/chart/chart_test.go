@@ -121,6 +121,7 @@ func scatterChart() echart {
 		angle, radius := float64(i)*2.399963, 0.1*math.Sqrt(float64(i)/5000)
 		data = append(data, opts.ScatterData{Value: []float64{-73.9 + radius*math.Cos(angle), 40.75 + radius*math.Sin(angle)}})
 	}
+	data = append(data, opts.ScatterData{Value: []float64{0, 0}}) // outside of the axes
 	c.AddSeries("pickups", data)
 	return c
 }

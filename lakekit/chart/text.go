@@ -35,7 +35,7 @@ func text(option map[string]any) string {
 			writeHeatmap(&b, s, axisLabels(option["yAxis"]))
 			continue
 		}
-		writeSeries(&b, s, labels, len(series) > 1)
+		writeSeries(&b, s, labels, len(series) > 1, limitsOf(option["xAxis"]), limitsOf(option["yAxis"]))
 	}
 	return strings.Map(printable, b.String())
 }
@@ -48,7 +48,7 @@ func printable(c rune) rune {
 	return c
 }
 
-func writeSeries(b *strings.Builder, series map[string]any, labels []string, several bool) {
+func writeSeries(b *strings.Builder, series map[string]any, labels []string, several bool, shownX, shownY limits) {
 	name, _ := series["name"].(string)
 	points, _ := series["data"].([]any)
 	values := make([]float64, len(points))
@@ -56,7 +56,8 @@ func writeSeries(b *strings.Builder, series map[string]any, labels []string, sev
 	for i, point := range points {
 		pointName, value, dimensions := readPoint(point)
 		if dimensions > 1 {
-			writeCloud(b, name, points)
+			xs, ys := coordinates(points, shownX, shownY)
+			writeCloud(b, name, xs, ys)
 			return
 		}
 		values[i] = value
@@ -243,8 +244,7 @@ func mean(values []float64) float64 {
 }
 
 // writeCloud draws pairs of numbers as a grid of braille dots.
-func writeCloud(b *strings.Builder, name string, points []any) {
-	xs, ys := coordinates(points)
+func writeCloud(b *strings.Builder, name string, xs, ys []float64) {
 	if name == "" {
 		name = "points"
 	}
@@ -274,7 +274,25 @@ func writeCloud(b *strings.Builder, name string, points []any) {
 // brailleDots are the bits of a braille character by row and column.
 var brailleDots = [4][2]rune{{0x01, 0x08}, {0x02, 0x10}, {0x04, 0x20}, {0x40, 0x80}}
 
-func coordinates(points []any) (xs, ys []float64) {
+// limits are what an axis shows.
+type limits struct{ least, most float64 }
+
+func limitsOf(axis any) limits {
+	l := limits{math.Inf(-1), math.Inf(1)}
+	if axes := objects(axis); len(axes) > 0 {
+		if least, ok := axes[0]["min"].(float64); ok {
+			l.least = least
+		}
+		if most, ok := axes[0]["max"].(float64); ok {
+			l.most = most
+		}
+	}
+	return l
+}
+
+func (l limits) show(v float64) bool { return l.least <= v && v <= l.most }
+
+func coordinates(points []any, shownX, shownY limits) (xs, ys []float64) {
 	for _, point := range points {
 		if object, ok := point.(map[string]any); ok {
 			point = object["value"]
@@ -285,7 +303,7 @@ func coordinates(points []any) (xs, ys []float64) {
 		}
 		x, isX := list[0].(float64)
 		y, isY := list[1].(float64)
-		if isX && isY {
+		if isX && isY && shownX.show(x) && shownY.show(y) {
 			xs, ys = append(xs, x), append(ys, y)
 		}
 	}
