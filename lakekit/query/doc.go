@@ -5,7 +5,9 @@
 //
 // Engine runs statements, one short-lived in-memory DuckDB each, which may read
 // the files of that statement's tables and nothing else. rewrite.go turns
-// Spark's spellings into DuckDB's, functions.sql holds Spark's functions,
+// Spark's spellings into DuckDB's, meaning.go those that DuckDB takes to mean
+// something else, spellings.go says what to write where nothing is turned,
+// functions.sql holds Spark's functions,
 // skip.go leaves out the files of a snapshot that can have no row of the answer,
 // source.go reads the others, column.go as their columns are, cache.go keeps
 // copies of remote ones.

@@ -34,9 +34,35 @@ func meanings(list []token) (edits []edit, calls []string) {
 			t.is("date_part") && next(1).isSymbol("(") && isDayOfWeek(next(2)) && next(3).isSymbol(","):
 			edits = append(edits, edit{t.start, next(1).start, "dayofweek"}, edit{next(2).start, next(3).end, ""})
 			calls = append(calls, "dayofweek")
+		// The unit is a keyword in Spark, a text in DuckDB.
+		case isDifference(t) && next(1).isSymbol("(") && next(2).kind == word && arguments(list[i+1:]) == 3:
+			edits = append(edits, edit{t.start, t.end, "datediff"}, edit{next(2).start, next(2).end, quote(next(2).source)})
+			calls = append(calls, "datediff")
 		}
 	}
 	return edits, calls
+}
+
+func isDifference(t token) bool {
+	return t.is("datediff") || t.is("date_diff") || t.is("timestampdiff")
+}
+
+// arguments counts those of a call, from its parenthesis on.
+func arguments(list []token) int {
+	n, depth := 1, 0
+	for _, t := range list {
+		switch {
+		case t.isSymbol("(") || t.isSymbol("["):
+			depth++
+		case t.isSymbol(")") || t.isSymbol("]"):
+			if depth--; depth == 0 {
+				return n
+			}
+		case t.isSymbol(",") && depth == 1:
+			n++
+		}
+	}
+	return n
 }
 
 func isDayOfWeek(t token) bool {
