@@ -7,10 +7,9 @@
 // the files of that statement's tables and nothing else. rewrite.go turns
 // Spark's spellings into DuckDB's, meaning.go those that DuckDB takes to mean
 // something else, spellings.go says what to write where nothing is turned,
-// functions.sql holds Spark's functions,
-// skip.go leaves out the files of a snapshot that can have no row of the answer,
-// source.go reads the others, column.go as their columns are, cache.go keeps
-// copies of remote ones.
+// functions.sql holds Spark's functions, skip.go leaves out the files of a
+// snapshot that can have no row of the answer, source.go reads the others,
+// column.go as their columns are, cache.go keeps copies of remote ones.
 //
 // As in Spark: `name`, delta.`oss://bucket/table`, VERSION AS OF 3,
 // TIMESTAMP AS OF '2026-01-31', TIMESTAMP as an instant in the session time zone
