@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"encoding/csv"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"html"
 	"io"
@@ -113,15 +114,22 @@ func (r *Result) writeTextRow(b *strings.Builder, cells [][]string, widths []int
 
 // WriteCSV writes RFC 4180 CSV with a header; NULL is an empty field.
 func (r *Result) WriteCSV(w io.Writer) error {
-	out := csv.NewWriter(w)
-	out.UseCRLF = true
-	record := make([]string, len(r.Columns))
+	out := newCSVWriter(w)
+	names := make([]string, len(r.Columns))
 	for j, c := range r.Columns {
-		record[j] = c.Name
+		names[j] = c.Name
 	}
-	if err := out.Write(record); err != nil {
+	if err := out.Write(names); err != nil {
 		return err
 	}
+	out.Flush()
+	return errors.Join(out.Error(), r.WriteCSVRows(w))
+}
+
+// WriteCSVRows writes what WriteCSV does, without the header.
+func (r *Result) WriteCSVRows(w io.Writer) error {
+	out := newCSVWriter(w)
+	record := make([]string, len(r.Columns))
 	for _, row := range r.Rows {
 		for j, cell := range row {
 			record[j] = ""
@@ -135,6 +143,12 @@ func (r *Result) WriteCSV(w io.Writer) error {
 	}
 	out.Flush()
 	return out.Error()
+}
+
+func newCSVWriter(w io.Writer) *csv.Writer {
+	out := csv.NewWriter(w)
+	out.UseCRLF = true
+	return out
 }
 
 // The selectors outweigh JupyterLab's own rules for tables; colours come from

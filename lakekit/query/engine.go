@@ -69,6 +69,9 @@ type Request struct {
 	// MaxRows bounds the result, which is then marked as truncated; default
 	// DefaultMaxRows, negative for no bound.
 	MaxRows int
+	// Each takes the rows in parts as they are read, at least one part, and may
+	// not keep it. The result then has none, and MaxRows does not count.
+	Each func(part *api.Result) error
 }
 
 // DefaultMaxRows is how many rows a result holds if nothing is asked for.
@@ -170,11 +173,14 @@ func (e *Engine) run(ctx context.Context, statement string, request Request) (*a
 	if err := box.install(ctx, parsed, sources); err != nil {
 		return nil, err
 	}
-	return box.query(ctx, parsed, sources, maxRows(request))
+	return box.query(ctx, parsed, sources, request)
 }
 
-func maxRows(r Request) int {
-	if r.MaxRows == 0 {
+func (r Request) maxRows() int {
+	switch {
+	case r.Each != nil:
+		return -1
+	case r.MaxRows == 0:
 		return DefaultMaxRows
 	}
 	return r.MaxRows
@@ -262,7 +268,8 @@ func (b *sandbox) install(ctx context.Context, s *statement, sources []*source) 
 	return b.exec(ctx, "SET lock_configuration = true")
 }
 
-func (b *sandbox) query(ctx context.Context, s *statement, sources []*source, maxRows int) (*api.Result, error) {
+func (b *sandbox) query(ctx context.Context, s *statement, sources []*source, request Request) (*api.Result, error) {
+	maxRows := request.maxRows()
 	text, back := s.executable()
 	prefix, suffix := s.explain, ""
 	if maxRows >= 0 && s.explain == "" {
@@ -273,7 +280,7 @@ func (b *sandbox) query(ctx context.Context, s *statement, sources []*source, ma
 		return nil, s.executionError(err, func(position int) int { return back(position - len(prefix)) })
 	}
 	defer rows.Close()
-	result, err := readRows(rows, b.zone)
+	result, err := readRows(rows, b.zone, request.Each)
 	if err != nil {
 		return nil, s.executionError(err, func(position int) int { return back(position - len(prefix)) })
 	}
@@ -286,6 +293,12 @@ func (b *sandbox) query(ctx context.Context, s *statement, sources []*source, ma
 		if s.explain != "" {
 			result.Rows = append(result.Rows, []any{"files", fmt.Sprintf("%s, version %d: %d files read, %d skipped", read.Name, read.Version, read.Files, read.FilesSkipped)})
 		}
+	}
+	if request.Each != nil {
+		if err := request.Each(result); err != nil {
+			return nil, err
+		}
+		result.Rows = nil
 	}
 	return result, nil
 }

@@ -188,6 +188,30 @@ func TestResultSaysWhatWasRead(t *testing.T) {
 	}
 }
 
+func TestRowsInParts(t *testing.T) {
+	e := openEngine(t)
+	for rows, want := range map[int][]int{0: {0}, 1: {1}, partRows: {partRows}, 2*partRows + 5: {partRows, partRows, 5}} {
+		var sizes, values []int
+		r := mustQuery(t, e, fmt.Sprintf("SELECT n, sum(n) AS s FROM range(%d) AS t(n) GROUP BY n ORDER BY n", rows), Request{MaxRows: 3, Each: func(part *api.Result) error {
+			sizes = append(sizes, len(part.Rows))
+			for _, n := range part.Ints("n") {
+				values = append(values, int(n))
+			}
+			return nil
+		}})
+		if !slices.Equal(sizes, want) || len(values) != rows || !slices.IsSorted(values) || len(r.Rows) > 0 || r.Truncated || len(r.Columns) != 2 {
+			t.Errorf("%d rows in parts of %d, %d values, %d columns", rows, sizes, len(values), len(r.Columns))
+		}
+	}
+	for _, rows := range []int{1, 2 * partRows} {
+		full := errors.New("disk full")
+		_, err := e.Query(t.Context(), fmt.Sprintf("SELECT * FROM range(%d)", rows), Request{Each: func(*api.Result) error { return full }})
+		if !errors.Is(err, full) {
+			t.Errorf("error %v", err)
+		}
+	}
+}
+
 func TestMaxRows(t *testing.T) {
 	e := openEngine(t)
 	for _, test := range []struct {

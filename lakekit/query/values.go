@@ -14,8 +14,12 @@ import (
 	"taxilake/lakekit/api"
 )
 
-// readRows reads a result with Spark's types.
-func readRows(rows *sql.Rows, zone zone) (*api.Result, error) {
+// partRows is how many rows Request.Each gets at once.
+const partRows = 10_000
+
+// readRows reads a result with Spark's types. All parts but the last go to each,
+// if it is given.
+func readRows(rows *sql.Rows, zone zone, each func(*api.Result) error) (*api.Result, error) {
 	columns, err := rows.ColumnTypes()
 	if err != nil {
 		return nil, err
@@ -29,6 +33,12 @@ func readRows(rows *sql.Rows, zone zone) (*api.Result, error) {
 		result.Columns[i] = api.Column{Name: c.Name(), Type: types[i].spark()}
 	}
 	for rows.Next() {
+		if each != nil && len(result.Rows) == partRows {
+			if err := each(result); err != nil {
+				return nil, err
+			}
+			result.Rows = result.Rows[:0]
+		}
 		row := make([]any, len(columns))
 		into := make([]any, len(columns))
 		for i := range row {

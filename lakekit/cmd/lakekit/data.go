@@ -15,6 +15,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"taxilake/lakekit/api"
 	"taxilake/lakekit/delta"
 	"taxilake/lakekit/oss"
 	"taxilake/lakekit/query"
@@ -124,21 +125,21 @@ func runSQL(cmd *cobra.Command, statement, format, timeZone string, named map[st
 		return err
 	}
 	defer engine.Close()
+	out := bufio.NewWriter(cmd.OutOrStdout())
 	request := query.Request{Tables: openTable(named), TableNames: suggestions(named), TimeZone: timeZone}
-	if format != "table" {
-		request.MaxRows = -1 // other programs read these, and see no note that there are more
+	switch format { // other programs read csv and json, and see no note that there are more rows
+	case "csv":
+		write := (*api.Result).WriteCSV
+		request.Each = func(part *api.Result) error {
+			err := write(part, out)
+			write = (*api.Result).WriteCSVRows
+			return err
+		}
+	case "json":
+		request.Each = func(part *api.Result) error { return part.WriteJSON(out) }
 	}
 	result, err := engine.Query(cmd.Context(), statement, request)
-	if err != nil {
-		return err
-	}
-	out := bufio.NewWriter(cmd.OutOrStdout())
-	switch format {
-	case "csv":
-		err = result.WriteCSV(out)
-	case "json":
-		err = result.WriteJSON(out)
-	default:
+	if err == nil && format == "table" {
 		err = result.WriteText(out)
 	}
 	return errors.Join(err, out.Flush())
