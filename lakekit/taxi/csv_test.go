@@ -231,6 +231,31 @@ func TestOpenCSV(t *testing.T) {
 			}
 		})
 	}
+	t.Run("pipes", func(t *testing.T) {
+		for content, want := range map[string]string{string(plain): "", packed.String(): "", string(zipOf("train.csv")): "cannot be read from a pipe"} {
+			read, write, err := os.Pipe()
+			if err != nil {
+				t.Fatal(err)
+			}
+			path := fmt.Sprintf("/dev/fd/%d", read.Fd())
+			if _, err := os.Stat(path); err != nil {
+				t.Skip("pipes have no names here")
+			}
+			if _, err := write.WriteString(content); err != nil {
+				t.Fatal(err)
+			}
+			if err := write.Close(); err != nil {
+				t.Fatal(err)
+			}
+			records, err := readFile(path)
+			if want == "" && (err != nil || len(records) != 1) || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
+				t.Errorf("got %+v, error %v, want %q", records, err, want)
+			}
+			if err := read.Close(); err != nil {
+				t.Fatal(err)
+			}
+		}
+	})
 	t.Run("no file", func(t *testing.T) {
 		if _, err := taxi.OpenCSV(filepath.Join(t.TempDir(), "train.csv")); !errors.Is(err, os.ErrNotExist) {
 			t.Errorf("error is %v", err)

@@ -45,6 +45,9 @@ func openUnpacked(file *os.File) (*CSVReader, error) {
 	}
 	switch string(magic) {
 	case "PK\x03\x04", "PK\x05\x06":
+		if !info.Mode().IsRegular() {
+			return nil, fmt.Errorf("unpacking %s: a zip archive has its contents at the end and cannot be read from a pipe; give the file's name, or pipe what unzip -p writes", name)
+		}
 		return openZip(name, file, info.Size())
 	}
 	if strings.HasPrefix(string(magic), "\x1f\x8b") {

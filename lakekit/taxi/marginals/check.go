@@ -105,9 +105,17 @@ func note(problems map[string]*Problem, bad *taxi.RowError) {
 // WriteText writes the report for people: rows, bad rows by reason, and the
 // marginals next to the published ones.
 func (r *Report) WriteText(w io.Writer) error {
+	if r.NextRow == r.FromRow {
+		_, err := fmt.Fprintf(w, "no rows from row %d on\n", r.FromRow)
+		return err
+	}
 	fmt.Fprintf(w, "rows %d to %d: %d good, %d bad\n", r.FromRow, r.NextRow-1, r.Rows, r.BadRows)
 	for _, p := range r.Problems {
-		fmt.Fprintf(w, "  %d rows: %s, at %s\n", p.Rows, p.Reason, lines(p))
+		rows := "rows"
+		if p.Rows == 1 {
+			rows = "row"
+		}
+		fmt.Fprintf(w, "  %d %s: %s, at %s\n", p.Rows, rows, p.Reason, lines(p))
 	}
 	if r.Rows == 0 {
 		return nil

@@ -86,6 +86,17 @@ func TestCheckOfOddFiles(t *testing.T) {
 	}
 }
 
+func TestCheckOfNoRows(t *testing.T) {
+	report, err := check(t, []byte(taxi.Header+"\n"), 0, math.MaxInt64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var text strings.Builder
+	if err := report.WriteText(&text); err != nil || text.String() != "no rows from row 0 on\n" {
+		t.Errorf("the report says %q, error %v", text.String(), err)
+	}
+}
+
 // Two halves make the whole, bad rows and lines included.
 func TestCheckGoesOnAtARow(t *testing.T) {
 	file, _ := bigFile(t, "\n")
