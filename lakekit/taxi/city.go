@@ -1,13 +1,16 @@
 package taxi
 
-import "math"
+import (
+	"math"
+	"math/bits"
+)
 
 // city knows where trips begin and end.
 type city struct {
 	pickup, dropoff []zone
 	routes          []routes // by hour class
 	classOfHour     [24]int
-	samePlaceShare  float64
+	samePlaceShare  []float64 // by year
 	jfk, lga, ewr   box
 }
 
@@ -23,9 +26,31 @@ type zone struct {
 	inManhattan                     bool
 }
 
-type routes struct {
-	alias alias
-	pairs [][2]uint8 // pickup and dropoff zone
+// routes lead from a pickup zone to a dropoff zone, at work and at leisure, and
+// each as of the first day and of the last: between the two the city changes
+// evenly.
+type routes [2][2][]routeColumn
+
+// routeColumn is an alias's with the zones instead of their index, as small as
+// can be: a hundred thousand of them have to stay near the processor.
+type routeColumn struct {
+	threshold  uint16 // of 2^16
+	own, other [2]uint8
+}
+
+func newRouteColumns(pairs [][2]uint8, weights []uint64) (columns []routeColumn) {
+	for i, column := range newAlias(weights) {
+		columns = append(columns, routeColumn{uint16(column.threshold >> 16), pairs[i], pairs[column.other]})
+	}
+	return columns
+}
+
+func pickRoute(columns []routeColumn, random uint64) [2]uint8 {
+	i, rest := bits.Mul64(random, uint64(len(columns)))
+	if column := &columns[i]; uint16(rest>>48) < column.threshold {
+		return column.own
+	}
+	return columns[i].other
 }
 
 type box struct {
@@ -57,7 +82,7 @@ const (
 func newCity(p *profile) *city {
 	c := &city{
 		classOfHour:    p.HourClass,
-		samePlaceShare: p.SamePlaceShare,
+		samePlaceShare: p.SamePlaceShareByYear,
 		jfk:            newBox(p.JFK),
 		lga:            newBox(p.LGA),
 		ewr:            newBox(p.Newark),
@@ -68,19 +93,45 @@ func newCity(p *profile) *city {
 	for _, z := range p.DropoffZones {
 		c.dropoff = append(c.dropoff, newZone(z, p.Manhattan))
 	}
-	for _, lines := range p.RoutesByHourClass {
-		var r routes
-		var weights []uint64
+	for class, lines := range p.RoutesByHourClass {
+		var pairs [][2]uint8
 		for _, line := range lines {
 			for i := 1; i < len(line); i += 2 {
-				r.pairs = append(r.pairs, [2]uint8{uint8(line[0]), uint8(line[i])})
-				weights = append(weights, uint64(line[i+1]))
+				pairs = append(pairs, [2]uint8{uint8(line[0]), uint8(line[i])})
 			}
 		}
-		r.alias = newAlias(weights)
+		var r routes
+		for leisure := range r {
+			for last := range r[leisure] {
+				r[leisure][last] = newRouteColumns(pairs, p.routeWeights(class, leisure, last == 1))
+			}
+		}
 		c.routes = append(c.routes, r)
 	}
 	return c
+}
+
+// routeWeights are those of an hour class, more or less by where a route begins
+// and ends: the nightlife of weekends, LaGuardia's flights of workdays, and
+// neighbourhoods that grow.
+func (p *profile) routeWeights(class, leisure int, last bool) (weights []uint64) {
+	part := p.PartOfHourClass[class]
+	growth := func(percent int64) uint64 {
+		if last {
+			return uint64(100 + percent)
+		}
+		return uint64(100 - percent)
+	}
+	for _, line := range p.RoutesByHourClass[class] {
+		pickup := p.PickupAreas[line[0]]
+		from := p.PickupPercent[leisure][part][pickup] * growth(p.PickupGrowthPercent[pickup])
+		for i := 1; i < len(line); i += 2 {
+			dropoff := p.DropoffAreas[line[i]]
+			to := p.DropoffPercent[leisure][part][dropoff] * growth(p.DropoffGrowthPercent[dropoff])
+			weights = append(weights, uint64(line[i+1])*from*to)
+		}
+	}
+	return weights
 }
 
 func newBox(b [4]float64) box { return box{point{b[0], b[1]}, b[2], b[3]} }
@@ -125,9 +176,14 @@ func (z *zone) draw(random *stream) point {
 	}
 }
 
-func (c *city) trip(hour int, random *stream) trip {
-	routes := &c.routes[c.classOfHour[hour]]
-	pair := routes.pairs[routes.alias.pick(random.next())]
+func (c *city) trip(at *moment, random *stream) trip {
+	routes := &c.routes[c.classOfHour[at.hour]]
+	passed, same := random.uniforms()
+	last := 0
+	if passed < at.progress {
+		last = 1
+	}
+	pair := pickRoute(routes[at.leisure()][last], random.next())
 	from, to := &c.pickup[pair[0]], &c.dropoff[pair[1]]
 	t := trip{pickup: from.draw(random), dropoff: to.draw(random)}
 	t.km = distanceKm(t.pickup, t.dropoff)
@@ -135,7 +191,7 @@ func (c *city) trip(hour int, random *stream) trip {
 	t.lga = c.lga.contains(t.pickup) || c.lga.contains(t.dropoff)
 	t.manhattan = from.inManhattan || to.inManhattan
 	t.beyond = c.beyond(t.dropoff)
-	t.samePlace = random.uniform() < c.samePlaceShare
+	t.samePlace = same < c.samePlaceShare[at.year]
 	return t
 }
 

@@ -6,13 +6,13 @@ type dirt struct{ *dirtyProfile }
 // soilPlaces spoils the coordinates of a few trips and says whether the
 // dropoff is missing. It asks for one random number, whatever it does, and
 // hands its parts out to mistakes that exclude each other.
-func (d dirt) soilPlaces(year int, t *trip, random *stream) (noDropoff bool) {
+func (d dirt) soilPlaces(year uint8, by maker, t *trip, random *stream) (noDropoff bool) {
 	u := random.uniform()
 	happens := func(share float64) bool {
 		u -= share
 		return u < 0
 	}
-	zero := d.ZeroCoordinateShareByYear[year]
+	zero := d.ZeroCoordinateShareByYear[year][by]
 	switch {
 	case happens(float64(zero * d.ZeroAllFour)):
 		t.pickup, t.dropoff = point{}, point{}
@@ -20,7 +20,7 @@ func (d dirt) soilPlaces(year int, t *trip, random *stream) (noDropoff bool) {
 		t.pickup = point{}
 	case happens(float64(zero * d.ZeroDropoffOnly)):
 		t.dropoff = point{}
-	case happens(d.SwappedLatLon):
+	case happens(d.SwappedLatLonByYear[year][by]):
 		t.pickup = point{longitude: t.pickup.latitude, latitude: t.pickup.longitude}
 		t.dropoff = point{longitude: t.dropoff.latitude, latitude: t.dropoff.longitude}
 	case happens(float64(d.LatitudeOffByADegree / 2)):

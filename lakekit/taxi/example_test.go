@@ -18,9 +18,9 @@ func ExampleGenerator() {
 		fmt.Printf("%s", taxi.AppendCSV(nil, &record))
 	}
 	// Output:
-	// 2014-09-12 01:25:00.0000004,31.5,2014-09-12 01:25:00 UTC,-73.868123,40.772882,-73.969116,40.790756,1
-	// 2011-12-18 19:22:49.0000001,11.3,2011-12-18 19:22:49 UTC,-73.963107,40.786869,-73.971107,40.761388,1
-	// 2009-02-25 22:39:12.0000001,3.3,2009-02-25 22:39:12 UTC,-73.993164,40.731036,-73.990581,40.736427,1
+	// 2014-09-12 01:34:00.00000065,52,2014-09-12 01:34:00 UTC,-73.786902,40.645686,-73.988607,40.771809,1
+	// 2011-12-18 19:04:27.0000003,10.9,2011-12-18 19:04:27 UTC,-73.980157,40.786009,-73.977718,40.750838,1
+	// 2009-02-25 22:33:18.0000002,6.5,2009-02-25 22:33:18 UTC,-73.991737,40.74255,-73.997666,40.763603,1
 }
 
 // A producer takes key and value of one message after the other.
@@ -34,8 +34,8 @@ func ExampleNewRows() {
 	key, value, err := rows.Next()
 	fmt.Printf("%s\n%s\n%v, next is row %d\n", key, value, err, rows.Position())
 	// Output:
-	// 2013-10-07 07:04:00.0000002
-	// {"key":"2013-10-07 07:04:00.0000002","fare_amount":23.5,"pickup_datetime":"2013-10-07 07:04:00 UTC","pickup_longitude":0,"pickup_latitude":0,"dropoff_longitude":0,"dropoff_latitude":0,"passenger_count":1}
+	// 2013-10-07 07:36:00.00000028
+	// {"key":"2013-10-07 07:36:00.00000028","fare_amount":6,"pickup_datetime":"2013-10-07 07:36:00 UTC","pickup_longitude":-73.974937,"pickup_latitude":40.749609,"dropoff_longitude":-73.987577,"dropoff_latitude":40.762514,"passenger_count":1}
 	// <nil>, next is row 1000001
 }
 

@@ -27,8 +27,9 @@ type model struct {
 	city       *city
 	tariff     *tariff
 	dirt       dirt
-	passengers alias
-	counts     []int32 // passengers, by index of the alias
+	passengers *passengers
+	// vtsShare is that of VTS's taximeters at other seconds and at second 00.
+	vtsShareByYear [][2]float64
 }
 
 var loadModel = sync.OnceValues(func() (*model, error) {
@@ -37,17 +38,14 @@ var loadModel = sync.OnceValues(func() (*model, error) {
 		return nil, err
 	}
 	m := &model{
-		calendar: newCalendar(p),
-		city:     newCity(p),
-		tariff:   newTariff(p),
-		dirt:     dirt{&p.Dirty},
+		calendar:   newCalendar(p),
+		city:       newCity(p),
+		tariff:     newTariff(p),
+		dirt:       dirt{&p.Dirty},
+		passengers: newPassengers(p),
+
+		vtsShareByYear: p.VTSShareByYear,
 	}
-	var weights []uint64
-	for _, line := range p.TripsByPassengerCount {
-		m.counts = append(m.counts, int32(line[0]))
-		weights = append(weights, uint64(line[1]))
-	}
-	m.passengers = newAlias(weights)
 	return m, nil
 })
 
@@ -68,20 +66,28 @@ func (g *Generator) Record(row int64, r *Record) {
 	at := m.calendar.moment(repeat, g.order.at(repeat, index))
 	random := newStream(g.seed, uint64(row))
 
-	trip := m.city.trip(at.hour, &random)
+	taximeter := cmt
+	if random.uniform() < m.vtsShareByYear[at.year][at.onMinute] {
+		taximeter = vts
+	}
+	trip := m.city.trip(&at, &random)
 	cents := m.tariff.cents(at, &trip, &random)
-	passengers := m.counts[m.passengers.pick(random.next())]
+	passengers := m.passengers.draw(&at, taximeter, &random)
 	if trip.samePlace {
 		trip.dropoff = trip.pickup
 	}
-	noDropoff := m.dirt.soilPlaces(at.year, &trip, &random)
+	noDropoff := m.dirt.soilPlaces(at.year, taximeter, &trip, &random)
 	cents = m.dirt.soilFare(cents, &random)
 
 	r.Key = appendKey(r.Key[:0], at)
 	r.FareAmount = float64(cents) / 100
 	r.PickupDatetime = at.seconds
 	r.PassengerCount = passengers
-	pickup, dropoff := trip.pickup.asWritten(at.year), trip.dropoff.asWritten(at.year)
+	units := 1e6
+	if share := at.coarseShare[taximeter]; share > 0 && random.uniform() < share {
+		units = at.coarseUnits
+	}
+	pickup, dropoff := trip.pickup.asWritten(at.year, units), trip.dropoff.asWritten(at.year, units)
 	r.PickupLongitude, r.PickupLatitude = pickup.longitude, pickup.latitude
 	r.DropoffLongitude = NullFloat64{dropoff.longitude, true}
 	r.DropoffLatitude = NullFloat64{dropoff.latitude, true}
@@ -97,13 +103,13 @@ func appendKey(dst []byte, at moment) []byte {
 	return strconv.AppendUint(dst, at.counter, 10)
 }
 
-// asWritten rounds as the taximeters did: to six decimals, and in 2015, the
-// profile's seventh year, to single precision.
-func (p point) asWritten(year int) point {
+// asWritten rounds as the taximeters did: to so many units a degree, and in
+// 2015, the profile's seventh year, to single precision.
+func (p point) asWritten(year uint8, units float64) point {
 	if year == 6 {
 		return point{float64(float32(p.longitude)), float64(float32(p.latitude))}
 	}
-	return point{roundToMillionths(p.longitude), roundToMillionths(p.latitude)}
+	return point{roundTo(units, p.longitude), roundTo(units, p.latitude)}
 }
 
-func roundToMillionths(v float64) float64 { return math.RoundToEven(float64(v*1e6)) / 1e6 }
+func roundTo(units, v float64) float64 { return math.RoundToEven(float64(v*units)) / units }

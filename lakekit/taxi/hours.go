@@ -6,7 +6,7 @@ import (
 )
 
 // hourPlan is how a day's trips spread over its hours.
-type hourPlan int
+type hourPlan uint8
 
 const (
 	ordinaryDay  hourPlan = iota
@@ -35,9 +35,28 @@ func hoursOf(p *profile, at time.Time) hourPlan {
 	return ordinaryDay
 }
 
+// leisureHours are those from Friday's evening to Sunday's, a bit each; a
+// holiday, with Sunday's traffic, has Sunday's.
+func leisureHours(traffic uint8) uint32 {
+	const (
+		friday, saturday = 4, 5
+		evening          = 19
+		all              = 1<<24 - 1
+	)
+	switch traffic {
+	case friday:
+		return all &^ (1<<evening - 1)
+	case saturday:
+		return all
+	case sunday:
+		return 1<<evening - 1
+	}
+	return 0
+}
+
 // weights are the trips of a day's hours in proportion, given those of the
 // ordinary days of each weekday.
-func (plan hourPlan) weights(p *profile, ordinary *[7][24]uint64, weekday int) [24]uint64 {
+func (plan hourPlan) weights(p *profile, ordinary *[7][24]uint64, weekday uint8) [24]uint64 {
 	hours := ordinary[weekday]
 	switch plan {
 	case holidayHours:

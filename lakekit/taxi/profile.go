@@ -3,6 +3,7 @@ package taxi
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 )
@@ -19,22 +20,36 @@ type profile struct {
 	ClockForward           []date        `json:"clock_forward"`
 	ClockBack              []date        `json:"clock_back"`
 	SecondZeroShareByYear  []float64     `json:"second_zero_share_by_year"`
+	VTSShareByYear         [][2]float64  `json:"vts_share_by_year"`
 
-	PickupZones       [][5]float64 `json:"pickup_zones"`
-	DropoffZones      [][5]float64 `json:"dropoff_zones"`
-	HourClass         [24]int      `json:"hour_class"`
-	RoutesByHourClass [][][]int    `json:"routes_by_hour_class"`
-	SamePlaceShare    float64      `json:"same_place_share"`
+	PickupZones          [][5]float64  `json:"pickup_zones"`
+	DropoffZones         [][5]float64  `json:"dropoff_zones"`
+	HourClass            [24]int       `json:"hour_class"`
+	RoutesByHourClass    [][][]int     `json:"routes_by_hour_class"`
+	Areas                []string      `json:"areas"`
+	PickupAreas          []int         `json:"pickup_areas"`
+	DropoffAreas         []int         `json:"dropoff_areas"`
+	PartOfHourClass      []int         `json:"part_of_hour_class"`
+	PickupPercent        [2][][]uint64 `json:"pickup_percent"`
+	DropoffPercent       [2][][]uint64 `json:"dropoff_percent"`
+	PickupGrowthPercent  []int64       `json:"pickup_growth_percent"`
+	DropoffGrowthPercent []int64       `json:"dropoff_growth_percent"`
+	SamePlaceShareByYear []float64     `json:"same_place_share_by_year"`
 
 	Fare fareProfile `json:"fare"`
+
+	CoarsePositions []coarsePositions `json:"coarse_positions"`
 
 	JFK       [4]float64   `json:"jfk"`
 	LGA       [4]float64   `json:"lga"`
 	Newark    [4]float64   `json:"newark"`
 	Manhattan [][2]float64 `json:"manhattan"`
 
-	TripsByPassengerCount [][2]int64   `json:"trips_by_passenger_count"`
-	Dirty                 dirtyProfile `json:"dirty"`
+	PassengerCounts []int32           `json:"passenger_counts"`
+	Passengers      []passengersSince `json:"passengers"`
+	Company         [3]uint64         `json:"company"`
+	CompanyShare    [2][24]float64    `json:"company_share"`
+	Dirty           dirtyProfile      `json:"dirty"`
 }
 
 type fareProfile struct {
@@ -70,24 +85,42 @@ type fareProfile struct {
 	LoopMeanKm           float64      `json:"loop_mean_km"`
 }
 
+// passengersSince are how often each of passenger_counts is typed in from a day
+// on, in cars with CMT's taximeters and with VTS's.
+type passengersSince struct {
+	Since date     `json:"since"`
+	CMT   []uint64 `json:"cmt"`
+	VTS   []uint64 `json:"vts"`
+}
+
+// coarsePositions are those that a growing share of a maker's taximeters wrote
+// with fewer decimals for a time.
+type coarsePositions struct {
+	Maker    maker      `json:"maker"`
+	Since    date       `json:"since"`
+	Until    date       `json:"until"`
+	Decimals int        `json:"decimals"`
+	Share    [2]float64 `json:"share"` // on the first day and the last
+}
+
 type priceSince struct {
 	Since date  `json:"since"`
 	Cents int64 `json:"cents"`
 }
 
 type dirtyProfile struct {
-	ZeroCoordinateShareByYear []float64 `json:"zero_coordinate_share_by_year"`
-	ZeroAllFour               float64   `json:"zero_all_four"`
-	ZeroPickupOnly            float64   `json:"zero_pickup_only"`
-	ZeroDropoffOnly           float64   `json:"zero_dropoff_only"`
-	SwappedLatLon             float64   `json:"swapped_lat_lon"`
-	LatitudeOffByADegree      float64   `json:"latitude_off_by_a_degree"`
-	OutOfRange                float64   `json:"out_of_range"`
-	FareNegative              float64   `json:"fare_negative"`
-	FareZero                  float64   `json:"fare_zero"`
-	FareBelowMinimum          float64   `json:"fare_below_minimum"`
-	FareHuge                  float64   `json:"fare_huge"`
-	EmptyDropoff              float64   `json:"empty_dropoff"`
+	ZeroCoordinateShareByYear [][2]float64 `json:"zero_coordinate_share_by_year"`
+	ZeroAllFour               float64      `json:"zero_all_four"`
+	ZeroPickupOnly            float64      `json:"zero_pickup_only"`
+	ZeroDropoffOnly           float64      `json:"zero_dropoff_only"`
+	SwappedLatLonByYear       [][2]float64 `json:"swapped_lat_lon_by_year"`
+	LatitudeOffByADegree      float64      `json:"latitude_off_by_a_degree"`
+	OutOfRange                float64      `json:"out_of_range"`
+	FareNegative              float64      `json:"fare_negative"`
+	FareZero                  float64      `json:"fare_zero"`
+	FareBelowMinimum          float64      `json:"fare_below_minimum"`
+	FareHuge                  float64      `json:"fare_huge"`
+	EmptyDropoff              float64      `json:"empty_dropoff"`
 }
 
 // date is a day as JSON holds it, "2012-09-04".
@@ -123,8 +156,11 @@ func (p *profile) check() error {
 	years := first.AddDate(0, 0, days-1).Year() - first.Year() + 1
 	for name, n := range map[string]int{
 		"second_zero_share_by_year":           len(p.SecondZeroShareByYear),
+		"vts_share_by_year":                   len(p.VTSShareByYear),
+		"same_place_share_by_year":            len(p.SamePlaceShareByYear),
 		"fare.year_factor":                    len(p.Fare.YearFactor),
 		"dirty.zero_coordinate_share_by_year": len(p.Dirty.ZeroCoordinateShareByYear),
+		"dirty.swapped_lat_lon_by_year":       len(p.Dirty.SwappedLatLonByYear),
 	} {
 		if n != years {
 			return fmt.Errorf("%s has %d values for %d years", name, n, years)
@@ -133,8 +169,21 @@ func (p *profile) check() error {
 	if edges, bins := len(p.Fare.ResidualKmEdges), len(p.Fare.ResidualQuantiles); bins == 0 || edges != bins+1 {
 		return fmt.Errorf("fare.residual_quantiles has %d lines for %d edges", bins, edges)
 	}
-	if len(p.Fare.TollShareByKm) == 0 || len(p.TripsByPassengerCount) == 0 {
-		return fmt.Errorf("fare.toll_share_by_km or trips_by_passenger_count is empty")
+	if len(p.Fare.TollShareByKm) == 0 || len(p.PassengerCounts) == 0 || len(p.Passengers) == 0 {
+		return fmt.Errorf("fare.toll_share_by_km, passenger_counts or passengers is empty")
+	}
+	for _, c := range p.CoarsePositions {
+		if c.Maker != cmt && c.Maker != vts {
+			return fmt.Errorf("coarse_positions names the maker %d, there are %d and %d", c.Maker, cmt, vts)
+		}
+	}
+	for _, since := range p.Passengers {
+		if n := len(p.PassengerCounts); len(since.CMT) != n || len(since.VTS) != n {
+			return fmt.Errorf("passengers since %s: want %d numbers a line", since.Since.Format(time.DateOnly), n)
+		}
+	}
+	if err := p.checkAreas(); err != nil {
+		return err
 	}
 	for hour, class := range p.HourClass {
 		if class < 0 || class >= len(p.RoutesByHourClass) {
@@ -152,6 +201,32 @@ func (p *profile) check() error {
 		}
 	}
 	return nil
+}
+
+// checkAreas finds zones outside of the areas, and areas without a number.
+func (p *profile) checkAreas() error {
+	if len(p.PickupAreas) != len(p.PickupZones) || len(p.DropoffAreas) != len(p.DropoffZones) || len(p.PartOfHourClass) != len(p.RoutesByHourClass) {
+		return fmt.Errorf("pickup_areas, dropoff_areas or part_of_hour_class do not fit the zones and classes")
+	}
+	areas := len(p.Areas)
+	if outside(p.PickupAreas, areas) || outside(p.DropoffAreas, areas) || len(p.PickupGrowthPercent) != areas || len(p.DropoffGrowthPercent) != areas {
+		return fmt.Errorf("pickup_areas, dropoff_areas or their growth do not fit %d areas", areas)
+	}
+	for _, parts := range [][][]uint64{p.PickupPercent[0], p.PickupPercent[1], p.DropoffPercent[0], p.DropoffPercent[1]} {
+		if outside(p.PartOfHourClass, len(parts)) {
+			return fmt.Errorf("part_of_hour_class names a part that pickup_percent or dropoff_percent lacks")
+		}
+		for _, percent := range parts {
+			if len(percent) != areas {
+				return fmt.Errorf("pickup_percent or dropoff_percent has %d values for %d areas", len(percent), areas)
+			}
+		}
+	}
+	return nil
+}
+
+func outside(indices []int, size int) bool {
+	return slices.ContainsFunc(indices, func(i int) bool { return i < 0 || i >= size })
 }
 
 func (p *profile) checkRoutes(line []int) error {

@@ -29,6 +29,12 @@ func (s *stream) next() uint64 {
 // uniform draws from [0, 1).
 func (s *stream) uniform() float64 { return float64(float64(s.next()>>11) * 0x1p-53) }
 
+// uniforms draws two numbers from [0, 1) at the price of one, coarser ones.
+func (s *stream) uniforms() (float64, float64) {
+	u := s.next()
+	return float64(float64(u>>32) * 0x1p-32), float64(float64(u&0xffffffff) * 0x1p-32)
+}
+
 // normal draws from the standard normal distribution, as the sum of eight
 // uniform 16-bit numbers: integers give the same result on every machine, and
 // no draw lies beyond five standard deviations.
@@ -46,26 +52,26 @@ func (s *stream) normal() float64 {
 
 // alias draws an index in constant time with a probability proportional to its
 // weight (Walker's method, Vose's construction), in integers throughout.
-type alias struct {
-	columns []aliasColumn
-	total   uint64
-}
+type alias []aliasColumn
 
 type aliasColumn struct {
-	threshold uint64 // of total: below it the column itself, else other
-	other     int
+	threshold uint32 // of 2^32: below it the column itself, else other
+	other     uint32
 }
 
 func newAlias(weights []uint64) alias {
 	n := uint64(len(weights))
-	a := alias{columns: make([]aliasColumn, n)}
+	a := make(alias, n)
+	heights := make([]uint64, n)
+	var total uint64
 	for _, w := range weights {
-		a.total += w
+		total += w
 	}
 	var small, large []int
 	for i, w := range weights {
-		a.columns[i] = aliasColumn{threshold: w * n, other: i}
-		if w*n < a.total {
+		a[i].other = uint32(i)
+		heights[i] = w * n
+		if heights[i] < total {
 			small = append(small, i)
 		} else {
 			large = append(large, i)
@@ -74,9 +80,11 @@ func newAlias(weights []uint64) alias {
 	for len(small) > 0 && len(large) > 0 {
 		s, l := small[len(small)-1], large[len(large)-1]
 		small = small[:len(small)-1]
-		a.columns[s].other = l
-		a.columns[l].threshold -= a.total - a.columns[s].threshold
-		if a.columns[l].threshold < a.total {
+		high, low := bits.Mul64(heights[s], 1<<32)
+		threshold, _ := bits.Div64(high, low, total)
+		a[s] = aliasColumn{uint32(threshold), uint32(l)}
+		heights[l] -= total - heights[s]
+		if heights[l] < total {
 			large = large[:len(large)-1]
 			small = append(small, l)
 		}
@@ -84,11 +92,10 @@ func newAlias(weights []uint64) alias {
 	return a
 }
 
-func (a *alias) pick(random uint64) int {
-	i, rest := bits.Mul64(random, uint64(len(a.columns)))
-	column := a.columns[i]
-	if height, _ := bits.Mul64(rest, a.total); height >= column.threshold {
-		return column.other
+func (a alias) pick(random uint64) int {
+	i, rest := bits.Mul64(random, uint64(len(a)))
+	if column := a[i]; uint32(rest>>32) >= column.threshold {
+		return int(column.other)
 	}
 	return int(i)
 }

@@ -4,7 +4,8 @@ package taxi
 // of Key are then overwritten, everything else is a plain value.
 type Record struct {
 	// Key names the record: the pickup time, ".000000" and a counter from 1
-	// among the records of the same second, "2009-06-15 17:26:21.0000001".
+	// among all the city's trips of the same second, of which the file holds
+	// one in twenty: "2009-06-15 17:26:21.0000001".
 	Key []byte
 
 	// FareAmount is in US dollars, bridge and tunnel tolls included.
