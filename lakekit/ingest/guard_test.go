@@ -116,6 +116,11 @@ func TestGuards(t *testing.T) {
 		{"a commit without its plan",
 			func(w *world, o *Options) { w.put(logPrefix+"/commits/7", commitContent) },
 			ErrCheckpointFormat, []string{"last planned batch is 1", "last committed one 7"}},
+		{"a topic that Spark took out of the subscription, added again",
+			func(w *world, o *Options) {
+				w.put(logPrefix+"/offsets/2", strings.ReplaceAll(w.files(logPrefix)["offsets/1"], testTopic, "other"))
+			},
+			ErrOptions, []string{"take nyc_taxi_data out of subscribe", "startingOffsets"}},
 		{"metadata lost",
 			func(w *world, o *Options) { _ = w.store.Delete(w.t.Context(), logPrefix+"/metadata") },
 			ErrCheckpointFormat, []string{"metadata is missing"}},

@@ -325,7 +325,7 @@ func (q *Query) batchLimit() int64 {
 // tooFew: the batch is put off until minOffsetsPerTrigger are there, or
 // maxTriggerDelay is over.
 func (q *Query) tooFew(latest api.PartitionOffsets) bool {
-	if q.options.Trigger.ends() || countBehind(latest, q.start) > 0 {
+	if q.options.Trigger.ends() || wentBack(q.start, latest) {
 		return false
 	}
 	return countBehind(q.start, latest) < q.options.MinOffsetsPerTrigger &&
@@ -335,7 +335,7 @@ func (q *Query) tooFew(latest api.PartitionOffsets) bool {
 // hasWork: there are records to read, or offsets went back, which must be
 // noticed.
 func hasWork(start, end api.PartitionOffsets) bool {
-	return countBehind(start, end) > 0 || countBehind(end, start) > 0
+	return countBehind(start, end) > 0 || wentBack(start, end)
 }
 
 // latestOffsets asks for the ends of the topics, and makes sure that they are
@@ -349,7 +349,7 @@ func (q *Query) latestOffsets() (api.PartitionOffsets, error) {
 		return nil, err
 	}
 	latest, err := q.offsets(partitions, confluent.LatestOffsetSpec)
-	if err != nil || countBehind(latest, q.start) == 0 {
+	if err != nil || !wentBack(q.start, latest) {
 		return latest, err
 	}
 	// Offsets that went back may be those of a topic made again since the

@@ -3,6 +3,7 @@ package ingest
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"regexp"
 	"slices"
 	"strings"
@@ -356,7 +357,7 @@ func TestPlanEnd(t *testing.T) {
 		{"new partition", offsets(5), offsets(5, 7), offsets(5, 7), 0},
 		{"offsets went back", offsets(5), offsets(3), offsets(3), 2},
 		{"a partition the broker did not name", offsets(5, 8), offsets(7), offsets(7, 8), 0},
-		{"a topic no longer subscribed", api.PartitionOffsets{testTopic: {0: 1}, "other": {0: 9}}, offsets(2), offsets(2), 0},
+		{"a topic no longer subscribed", api.PartitionOffsets{testTopic: {0: 1}, "other": {0: 9}}, offsets(2), api.PartitionOffsets{testTopic: {0: 2}, "other": {0: 9}}, 0},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			if got := planEnd(test.start, test.latest, test.limit); !equalOffsets(got, test.want) {
@@ -407,8 +408,8 @@ func TestFallingBehind(t *testing.T) {
 	}
 }
 
-// Topics can be added to a query and taken away; what was read of the others
-// is neither lost nor read again.
+// Topics can be added to a query, taken away and added again; none of their
+// records is lost or read twice.
 func TestSubscriptionChanges(t *testing.T) {
 	w := newWorld(t, 1)
 	if _, err := w.admin.CreateTopics(t.Context(), []confluent.TopicSpecification{{Topic: "other", NumPartitions: 1, ReplicationFactor: 1}}); err != nil {
@@ -417,13 +418,30 @@ func TestSubscriptionChanges(t *testing.T) {
 	w.sendRecords(10)
 	o := w.options()
 	w.mustRun(o)
-	if err := w.client.ProduceSync(t.Context(), &kgo.Record{Topic: "other", Value: []byte(`{"id":10}`)}).FirstErr(); err != nil {
-		t.Fatal(err)
+	sendOther := func() {
+		t.Helper()
+		if err := w.client.ProduceSync(t.Context(), &kgo.Record{Topic: "other", Value: fmt.Appendf(nil, `{"id":%d}`, w.next)}).FirstErr(); err != nil {
+			t.Fatal(err)
+		}
+		w.next++
 	}
-	w.next++
+	sendOther()
 	o.Subscribe = []string{testTopic, "other"}
 	w.mustRun(o)
 	w.checkExactlyOnce()
+
+	o.Subscribe = []string{testTopic}
+	sendOther()
+	w.mustRun(o)
+	if planned := len(w.files(logPrefix + "/offsets")); planned != 2 {
+		t.Errorf("%d batches, want none for the topic taken away", planned)
+	}
+	w.sendRecords(10)
+	w.mustRun(o)
+	o.Subscribe = []string{testTopic, "other"}
+	w.mustRun(o)
+	w.checkExactlyOnce()
+
 	if _, err := w.admin.DeleteTopics(t.Context(), []string{"other"}); err != nil {
 		t.Fatal(err)
 	}

@@ -166,6 +166,14 @@ func (q *Query) checkResumed(snapshot *delta.Snapshot, state checkpointState, bo
 		return fmt.Errorf("%w: %s has batch %d of this query, the checkpoint %s only plans to %d; bring the newer checkpoint back, or reset table and checkpoint together",
 			ErrCheckpointMissing, q.table.URI(), txn.Version, folder(q.checkpoint.bucket), state.planned)
 	}
+	// Spark forgets where a topic stood that is no longer subscribed, and reads
+	// it from its beginning when it is subscribed again.
+	for _, topic := range q.options.Subscribe {
+		if _, read := state.initial[topic]; read && state.entry.end[topic] == nil {
+			return fmt.Errorf("%w: subscribe names %s, which this query has read before, but the checkpoint %s does not know any more up to where, so that its records would be there twice; take %s out of subscribe, and stream it with a checkpoint of its own and startingOffsets by JSON, such as {%q:{\"0\":1200}}",
+				ErrOptions, topic, folder(q.checkpoint.bucket), topic, topic)
+		}
+	}
 	return nil
 }
 
