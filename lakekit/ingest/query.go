@@ -49,6 +49,7 @@ type Query struct {
 	mu              sync.Mutex
 	id              string
 	err             error
+	finished        bool
 	planned         *batch               // written to offsets/, not to commits/
 	start           api.PartitionOffsets // of the next batch; after a commit its end
 	committed       int64
@@ -475,6 +476,14 @@ func (q *Query) Err() error {
 	return q.err
 }
 
+// Finished says that the query has come to the end of its trigger, AvailableNow
+// or Once.
+func (q *Query) Finished() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.finished
+}
+
 // AwaitTermination waits until the query ends and returns Err, or until ctx
 // does.
 func (q *Query) AwaitTermination(ctx context.Context) error {
@@ -574,6 +583,7 @@ func (q *Query) finish(err error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.status = api.StreamStatus{Message: "Stopped"}
+	q.finished = err == nil
 	// Whatever a step says that was cut short by Stop, it is not why.
 	stopped := errors.Is(err, errStopped) || q.ctx.Err() != nil && !isPermanent(err)
 	if err == nil || stopped {

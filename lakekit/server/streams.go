@@ -28,13 +28,15 @@ type streams struct {
 	server *Server
 	path   string
 
+	following sync.WaitGroup
+
 	mutex   sync.Mutex
 	queries map[string]*stream
 }
 
 type stream struct {
 	Request api.StreamRequest `json:"request"`
-	// Running is what the user last asked for.
+	// Running is what the user last asked for, until its trigger lets it end.
 	Running bool `json:"running"`
 
 	query *ingest.Query
@@ -60,7 +62,9 @@ func openStreams(ctx context.Context, s *Server) (*streams, error) {
 		}
 		if known.query, known.failed = all.open(ctx, known.Request); known.failed != nil {
 			s.log.Error("resuming a stream", "stream", name, "error", known.failed)
+			continue
 		}
+		all.follow(known)
 	}
 	return all, nil
 }
@@ -181,11 +185,30 @@ func (all *streams) start(ctx context.Context, request api.StreamRequest) (api.S
 	if err != nil {
 		return api.StreamStatus{}, err
 	}
-	all.queries[request.Name] = &stream{Request: request, Running: true, query: query}
+	known := &stream{Request: request, Running: true, query: query}
+	all.queries[request.Name] = known
 	if err := saveJSON(all.path, all.queries); err != nil {
 		return api.StreamStatus{}, errors.Join(err, query.Stop(ctx))
 	}
+	all.follow(known)
 	return query.Status(), nil
+}
+
+// follow waits for the end of a stream. One whose trigger let it end has done
+// what was asked for: the next server does not resume it.
+func (all *streams) follow(known *stream) {
+	all.following.Go(func() {
+		<-known.query.Done()
+		if !known.query.Finished() {
+			return
+		}
+		all.mutex.Lock()
+		defer all.mutex.Unlock()
+		known.Running = false
+		if err := saveJSON(all.path, all.queries); err != nil {
+			all.server.log.Error("noting the end of a stream", "stream", known.Request.Name, "error", err)
+		}
+	})
 }
 
 // sameStream says that two requests mean the same.
@@ -300,6 +323,7 @@ func (all *streams) close(ctx context.Context) error {
 	for _, known := range all.running() {
 		failed = errors.Join(failed, known.query.Stop(ctx))
 	}
+	all.following.Wait()
 	return failed
 }
 

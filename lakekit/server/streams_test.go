@@ -157,6 +157,31 @@ func TestStopOfAStreamThatHasEnded(t *testing.T) {
 	}
 }
 
+// The next server goes on with the streams that ran when the last one ended,
+// not with those that had done what was asked for.
+func TestStreamsThatAreResumed(t *testing.T) {
+	for trigger, resumed := range map[string]bool{"10 milliseconds": true, "availableNow": false, "once": false} {
+		t.Run(trigger, func(t *testing.T) {
+			all := newStreams(t)
+			all.mustStart(t, api.StreamRequest{Trigger: trigger})
+			if !resumed {
+				<-all.queries["taxi_record"].query.Done()
+			}
+			if err := all.close(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			again, err := openStreams(t.Context(), all.server)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer func() { _ = again.close(t.Context()) }()
+			if started := again.queries["taxi_record"].query != nil; started != resumed {
+				t.Errorf("resumed: %v, want %v", started, resumed)
+			}
+		})
+	}
+}
+
 func TestUnknownStreamNamesTheKnownOnes(t *testing.T) {
 	all := &streams{queries: map[string]*stream{}}
 	if _, err := all.find("a"); err == nil || statusOf(err) != 404 || !strings.Contains(err.Error(), "lakekit stream start --name a") {
