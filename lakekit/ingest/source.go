@@ -423,7 +423,11 @@ func (s *source) hold(p *partition, m *confluent.Message) error {
 // recordBytes is about what a record takes in memory.
 func recordBytes(m *confluent.Message) int64 {
 	const fixed = 200
-	return int64(len(m.Key)+len(m.Value)) + fixed
+	size := len(m.Key) + len(m.Value) + fixed
+	for i := range m.Headers {
+		size += len(m.Headers[i].Key) + len(m.Headers[i].Value)
+	}
+	return int64(size)
 }
 
 // chunker hands records over in chunks bounded in number and bytes.

@@ -16,13 +16,26 @@ import (
 // paused when what is held back of it reaches the bound; every record comes
 // once all the same.
 func TestPartitionsThatAreAheadArePaused(t *testing.T) {
-	const large, queueBytes = 100 << 10, 2 << 20
+	value := []byte(strings.Repeat("x", largeRecord))
+	for part, record := range map[string]kgo.Record{
+		"values":  {Value: value},
+		"headers": {Headers: []kgo.RecordHeader{{Key: "trace", Value: value}}},
+	} {
+		t.Run(part, func(t *testing.T) { partitionAhead(t, record) })
+	}
+}
+
+const largeRecord = 100 << 10
+
+func partitionAhead(t *testing.T, record kgo.Record) {
+	const queueBytes = 2 << 20
 	w := newWorld(t, 2)
 	produce := func(partition int32, records int) {
-		value := []byte(strings.Repeat("x", large))
 		var batch []*kgo.Record
 		for range records {
-			batch = append(batch, &kgo.Record{Topic: testTopic, Partition: partition, Value: value})
+			next := record
+			next.Topic, next.Partition = testTopic, partition
+			batch = append(batch, &next)
 		}
 		if err := w.client.ProduceSync(t.Context(), batch...).FirstErr(); err != nil {
 			t.Fatal(err)
@@ -41,6 +54,9 @@ func TestPartitionsThatAreAheadArePaused(t *testing.T) {
 	read := func(start, end api.PartitionOffsets, idle func(string) error) {
 		t.Helper()
 		err := s.read(t.Context(), start, end, idle, func(chunk []*confluent.Message) error {
+			if len(chunk) > chunkBytes/largeRecord+1 {
+				t.Errorf("a chunk of %d records", len(chunk))
+			}
 			for _, m := range chunk {
 				p := m.TopicPartition.Partition
 				if int64(m.TopicPartition.Offset) != seen[p] {
@@ -67,7 +83,7 @@ func TestPartitionsThatAreAheadArePaused(t *testing.T) {
 	if !paused {
 		t.Error("the partition was not paused")
 	}
-	if s.carried > s.maxCarried+large+1024 {
+	if s.carried > s.maxCarried+largeRecord+1024 {
 		t.Errorf("%d bytes are held back, the bound is %d", s.carried, s.maxCarried)
 	}
 	read(middle, api.PartitionOffsets{testTopic: {0: ahead, 1: 1}}, func(string) error { return nil })
