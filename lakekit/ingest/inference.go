@@ -197,9 +197,10 @@ func columnType(t delta.DataType) (known delta.DataType, ok bool) {
 }
 
 // isColumnName: Parquet takes no other names without column mapping
-// (PROTOCOL.md, section Column Mapping).
+// (PROTOCOL.md, section Column Mapping), and SQL engines end a name at the
+// character zero.
 func isColumnName(name string) bool {
-	return name != "" && len(name) <= maxColumnName && !strings.ContainsAny(name, " ,;{}()\n\t=")
+	return name != "" && len(name) <= maxColumnName && !strings.ContainsAny(name, " ,;{}()\n\t=\x00")
 }
 
 // addColumns appends columns to a table's schema, as ALTER TABLE ADD COLUMNS

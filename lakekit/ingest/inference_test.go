@@ -53,7 +53,7 @@ func TestInference(t *testing.T) {
 		{"arrays are merged", []string{`{"v":[]}`, `{"v":[1,null,2.5]}`, `{"v":[[]]}`}, "v array<string>"},
 		{"arrays of objects", []string{`{"v":[{"a":1},{"b":"x"}]}`}, "v array<struct<a:bigint,b:string>>"},
 		{"records that are refused", []string{`{"id":"x","n":1}`, `{"n":1`}, ""},
-		{"names that no column has", []string{`{"a b":1,"a,b":1,"":1,"a=b":1,"` + strings.Repeat("x", maxColumnName+1) + `":1,"o":{"c d":1}}`}, ""},
+		{"names that no column has", []string{`{"a b":1,"a,b":1,"":1,"a=b":1,"a\u0000b":1,"` + strings.Repeat("x", maxColumnName+1) + `":1,"o":{"c d":1}}`}, ""},
 		{"names that differ by case", []string{`{"ID":1,"Tip":1,"tip":"x"}`}, "Tip bigint"},
 		{"escaped name", []string{`{"\u0074ip":1}`}, "tip bigint"},
 		{"of a repeated member the last", []string{`{"o":{"a":"x","a":1}}`}, "o struct<a:bigint>"},
