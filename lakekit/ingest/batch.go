@@ -68,6 +68,12 @@ func (q *Query) writeBatch(ctx context.Context, b *batch) error {
 	if len(lost) > 0 {
 		start, end = toRead(start, end)
 	}
+	if q.options.addsHeaders(snapshot.Schema()) {
+		if err := q.addColumns(ctx, snapshot, []delta.Field{headersField}); err != nil {
+			return err
+		}
+		return q.writeBatch(ctx, b)
+	}
 	schema, err := snapshot.Schema().Arrow()
 	if err != nil {
 		return err

@@ -131,7 +131,7 @@ func (d *jsonDecoder) bind(schema *arrow.Schema, options decoderOptions) error {
 		d.columns = append(d.columns, c)
 	}
 	if options.includeHeaders && d.headers == nil {
-		return fmt.Errorf("includeHeaders needs a column %q of type %s: add it, or leave includeHeaders out", headersColumn, headersType)
+		return fmt.Errorf("includeHeaders needs a column %q of type %s: let mergeSchema add it, or leave includeHeaders out", headersColumn, headersType)
 	}
 	for _, name := range options.required {
 		if _, ok := d.byName[name]; !ok {

@@ -17,13 +17,21 @@ var headersType = delta.Array{Element: delta.Schema{Fields: []delta.Field{
 	{Name: "value", Type: delta.Binary, Nullable: true},
 }}, ContainsNull: true}
 
+var headersField = delta.Field{Name: headersColumn, Type: headersType, Nullable: true}
+
 var headersArrow = func() arrow.DataType {
-	schema, err := delta.Schema{Fields: []delta.Field{{Name: headersColumn, Type: headersType, Nullable: true}}}.Arrow()
+	schema, err := delta.Schema{Fields: []delta.Field{headersField}}.Arrow()
 	if err != nil {
 		panic(err) // the type is a constant
 	}
 	return schema.Field(0).Type
 }()
+
+// addsHeaders says that mergeSchema is to add the column of the headers.
+func (o Options) addsHeaders(schema delta.Schema) bool {
+	_, there := schema.Field(headersColumn)
+	return o.IncludeHeaders && o.MergeSchema && !there
+}
 
 // headersBuilder appends the headers of records.
 type headersBuilder struct {

@@ -55,7 +55,7 @@ type Options struct {
 	// IncludeHeaders puts the headers of a record into the table's column
 	// headers, of Spark's type array<struct<key:string,value:binary>> and null
 	// for a record without any, and into a column of that name of the dead
-	// letters.
+	// letters. MergeSchema adds the column to a table without it.
 	IncludeHeaders bool
 	// MergeSchema adds a column for every top-level field of a record that the
 	// table does not have, see inference.go; else such fields are ignored.

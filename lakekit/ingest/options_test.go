@@ -207,6 +207,22 @@ func (w *world) column(name string) (cells []string) {
 	return cells
 }
 
+// mergeSchema adds the column of the headers, whatever fields the records have.
+func TestIncludeHeadersMergesSchema(t *testing.T) {
+	w := newWorld(t, 1)
+	w.send(`{"id":0,"Headers":"not from here","tip":1}`)
+	w.sendWithHeaders(`{"id":1}`)
+	o := w.options()
+	o.IncludeHeaders, o.MergeSchema = true, true
+	w.mustRun(o)
+	if got, want := w.column("headers"), []string{`[{"key":"a","value":"MQ=="},{"key":"b","value":null}]`, "null"}; !slices.Equal(got, want) {
+		t.Errorf("headers %v, want %v", got, want)
+	}
+	if got, want := w.snapshot().Schema().String(), strings.TrimSuffix(recordSchema.String(), ">")+",headers:"+headersType.String()+",tip:bigint>"; got != want {
+		t.Errorf("the table became\n%s, want\n%s", got, want)
+	}
+}
+
 // Headers come with the records, with the dead letters, and from there with a
 // replay.
 func TestIncludeHeaders(t *testing.T) {

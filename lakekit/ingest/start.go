@@ -91,7 +91,11 @@ func (q *Query) openTable(ctx context.Context) (*delta.Snapshot, error) {
 	if err != nil {
 		return nil, err
 	}
-	schema, err := snapshot.Schema().Arrow()
+	fields := snapshot.Schema().Fields
+	if q.options.addsHeaders(snapshot.Schema()) {
+		fields = append(slices.Clip(fields), headersField)
+	}
+	schema, err := delta.Schema{Fields: fields}.Arrow()
 	if err != nil {
 		return nil, err
 	}

@@ -246,7 +246,7 @@ func streamStart() *cobra.Command {
 	flags.Int64Var(&options.MinOffsetsPerTrigger, "min-offsets-per-trigger", 0, "records that a batch waits for")
 	flags.StringVar(&options.MaxTriggerDelay, "max-trigger-delay", "", "longest wait for --min-offsets-per-trigger (default: 15m)")
 	flags.BoolVar(&failOnDataLoss, "fail-on-data-loss", true, "end when records were removed from the topic before they were read")
-	flags.BoolVar(&options.IncludeHeaders, "include-headers", false, "write the records' headers into the table's column headers, array<struct<key:string,value:binary>>")
+	flags.BoolVar(&options.IncludeHeaders, "include-headers", false, "write the records' headers into the table's column headers, array<struct<key:string,value:binary>>, which --merge-schema adds")
 	flags.BoolVar(&options.MergeSchema, "merge-schema", false, "add a column for each field that the table does not have (default: ignore it)")
 	flags.Int64Var(&options.BufferBytes, "buffer-bytes", 0, "bound on the records in memory (default: 256 MiB)")
 	flags.StringArrayVar(&kafka, "kafka", nil, "NAME=VALUE of a kafka.* option, by librdkafka's names (repeatable)")
