@@ -1,6 +1,8 @@
 package ingest
 
 import (
+	"unicode/utf8"
+
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
 	confluent "github.com/confluentinc/confluent-kafka-go/v2/kafka"
@@ -47,7 +49,8 @@ func newHeadersBuilder(b array.Builder) *headersBuilder {
 	return &headersBuilder{list, pair, pair.FieldBuilder(0).(*array.StringBuilder), pair.FieldBuilder(1).(*array.BinaryBuilder)}
 }
 
-// append returns about the bytes it takes. No headers are null, as in Spark.
+// append returns about the bytes it takes. No headers are null, as in Spark, and
+// as there what is not UTF-8 in a key is replaced: no engine reads a string of it.
 func (h *headersBuilder) append(headers []confluent.Header) (size int64) {
 	if len(headers) == 0 {
 		h.list.AppendNull()
@@ -56,11 +59,18 @@ func (h *headersBuilder) append(headers []confluent.Header) (size int64) {
 	h.list.Append(true)
 	for _, header := range headers {
 		h.pair.Append(true)
-		h.key.Append(header.Key)
+		h.key.Append(validUTF8(header.Key))
 		appendBytes(h.value, header.Value)
 		size += int64(len(header.Key) + len(header.Value))
 	}
 	return size
+}
+
+func validUTF8(text string) string {
+	if utf8.ValidString(text) {
+		return text
+	}
+	return string([]rune(text))
 }
 
 // headersAt is what append made of a row's headers.

@@ -5,11 +5,15 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/apache/arrow-go/v18/arrow/array"
+	"github.com/apache/arrow-go/v18/arrow/memory"
+	confluent "github.com/confluentinc/confluent-kafka-go/v2/kafka"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"taxilake/lakekit/delta"
@@ -205,6 +209,18 @@ func (w *world) column(name string) (cells []string) {
 	}
 	slices.Sort(cells)
 	return cells
+}
+
+// A key that is not UTF-8 would make a file that engines refuse to read.
+func TestHeaderKeysAreUTF8(t *testing.T) {
+	builder := array.NewBuilder(memory.DefaultAllocator, headersArrow)
+	defer builder.Release()
+	newHeadersBuilder(builder).append([]confluent.Header{{Key: "\xfe\xffü", Value: []byte{0xfe}}})
+	column := builder.NewArray()
+	defer column.Release()
+	if got, want := headersAt(column, 0), []confluent.Header{{Key: "\ufffd\ufffdü", Value: []byte{0xfe}}}; !reflect.DeepEqual(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
 }
 
 // mergeSchema adds the column of the headers, whatever fields the records have.
