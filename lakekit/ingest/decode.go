@@ -2,6 +2,7 @@ package ingest
 
 import (
 	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -126,7 +127,11 @@ func (d *jsonDecoder) bind(schema *arrow.Schema, options decoderOptions) error {
 			return fmt.Errorf("column %q: %w", field.Name, err)
 		}
 		c.required = c.required || slices.Contains(options.required, field.Name)
-		c.member = `"` + field.Name + `":`
+		name, err := json.Marshal(field.Name)
+		if err != nil {
+			return err
+		}
+		c.member = string(name) + ":"
 		d.byName[field.Name] = len(d.columns)
 		d.columns = append(d.columns, c)
 	}
