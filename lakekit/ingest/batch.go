@@ -60,11 +60,11 @@ func (q *Query) writeBatch(ctx context.Context, b *batch) error {
 		}
 		return q.lostTo(b, q.table)
 	}
-	end := q.endOf(b)
-	start, lost, err := q.findLost(b, end)
+	start, lost, err := q.findLost(b)
 	if err != nil {
 		return err
 	}
+	end := b.entry.end
 	if len(lost) > 0 {
 		start, end = toRead(start, end)
 	}
@@ -117,24 +117,14 @@ func (q *Query) lostTo(b *batch, table *delta.Table) error {
 	return fmt.Errorf("%w: it wrote batch %d to %s; stop one of the two, or give each its own checkpoint and table", ErrConcurrentRun, b.id, table.URI())
 }
 
-// endOf is where reading a batch ends, without the topics of which the plan
-// only keeps the place: they are not subscribed, and may be gone.
-func (q *Query) endOf(b *batch) api.PartitionOffsets {
-	end := maps.Clone(b.entry.end)
-	maps.DeleteFunc(end, func(topic string, partitions map[int32]int64) bool {
-		return !slices.Contains(q.options.Subscribe, topic) && maps.Equal(partitions, b.start[topic])
-	})
-	return end
-}
-
-// findLost compares a batch up to end with what the topics still have. It
-// returns where reading must begin, and what is lost before that.
-func (q *Query) findLost(b *batch, end api.PartitionOffsets) (start api.PartitionOffsets, lost []string, err error) {
-	earliest, err := q.offsets(partitionsOf(end), confluent.EarliestOffsetSpec)
+// findLost compares the batch with what the topics still have. It returns
+// where reading must begin, and what is lost before that.
+func (q *Query) findLost(b *batch) (start api.PartitionOffsets, lost []string, err error) {
+	earliest, err := q.offsets(partitionsOf(b.entry.end), confluent.EarliestOffsetSpec)
 	if err != nil {
 		return nil, nil, err
 	}
-	start = clone(end)
+	start = clone(b.entry.end)
 	for topic, partitions := range start {
 		for partition, end := range partitions {
 			from := b.start[topic][partition]

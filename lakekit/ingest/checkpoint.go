@@ -6,6 +6,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -288,6 +290,35 @@ func (c checkpoint) readOffsets(ctx context.Context, batch int64) (offsetsEntry,
 type binding struct {
 	TableID string            `json:"tableId"`
 	Topics  map[string]string `json:"topics"` // topic ids by name
+	// Left is where topics stood that are no longer subscribed: Spark's files
+	// forget it, and subscribed again they would be read from their beginning.
+	Left api.PartitionOffsets `json:"left,omitempty"`
+}
+
+// leave returns Left after a batch from start to end, which may be the last
+// that names a topic.
+func (b binding) leave(start, end api.PartitionOffsets, subscribe []string) api.PartitionOffsets {
+	left := api.PartitionOffsets{}
+	maps.Copy(left, b.Left)
+	for topic, place := range start {
+		if end[topic] == nil { // Spark's batch, which its next one would not do
+			left[topic] = place
+		}
+	}
+	for topic, place := range end {
+		switch {
+		case start[topic] == nil: // it begins where the topic was left
+		case slices.Contains(subscribe, topic):
+			delete(left, topic)
+		default:
+			left[topic] = place
+		}
+	}
+	return left
+}
+
+func (b binding) equal(other binding) bool {
+	return b.TableID == other.TableID && maps.Equal(b.Topics, other.Topics) && maps.EqualFunc(b.Left, other.Left, maps.Equal)
 }
 
 func (c checkpoint) readBinding(ctx context.Context) (b binding, err error) {

@@ -118,7 +118,7 @@ func TestGuards(t *testing.T) {
 			ErrCheckpointFormat, []string{"last planned batch is 1", "last committed one 7"}},
 		{"a topic that Spark took out of the subscription, added again",
 			func(w *world, o *Options) {
-				w.put(logPrefix+"/offsets/2", strings.ReplaceAll(w.files(logPrefix)["offsets/1"], testTopic, "other"))
+				w.put(logPrefix+"/offsets/1", strings.ReplaceAll(w.files(logPrefix)["offsets/1"], testTopic, "other"))
 			},
 			ErrOptions, []string{"take nyc_taxi_data out of subscribe", "startingOffsets"}},
 		{"metadata lost",

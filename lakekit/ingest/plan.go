@@ -15,15 +15,13 @@ const defaultBatchRecords = 500_000
 // planEnd is where a batch ends that starts at start and takes at most limit
 // records, each partition in proportion to what it has (Spark's
 // maxOffsetsPerTrigger); limit 0 is all. A partition absent from start is new
-// and starts at 0. One absent from latest stays where it is, and so does a
-// topic that is no longer subscribed: subscribed again, it goes on there.
+// and starts at 0. One absent from latest stays where it is.
 func planEnd(start, latest api.PartitionOffsets, limit int64) api.PartitionOffsets {
 	total := countBehind(start, latest)
-	end := clone(start)
+	end := api.PartitionOffsets{}
 	for topic, partitions := range latest {
-		if end[topic] == nil {
-			end[topic] = map[int32]int64{}
-		}
+		end[topic] = map[int32]int64{}
+		maps.Copy(end[topic], start[topic])
 		for partition, last := range partitions {
 			from := start[topic][partition]
 			if limit > 0 && limit < total && last > from {
@@ -54,18 +52,6 @@ func countBehind(start, end api.PartitionOffsets) (n int64) {
 		}
 	}
 	return n
-}
-
-// wentBack says that a partition ends before the place to read it from.
-func wentBack(start, latest api.PartitionOffsets) bool {
-	for topic, partitions := range latest {
-		for partition, last := range partitions {
-			if last < start[topic][partition] {
-				return true
-			}
-		}
-	}
-	return false
 }
 
 // reaches says that no partition of at is before the one of target.

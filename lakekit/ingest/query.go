@@ -239,7 +239,12 @@ func (q *Query) trigger(began time.Time) (more bool, err error) {
 		return false, err
 	}
 	if err := t.measure("commitOffsets", func() error {
-		return q.persist(nil, fmt.Sprintf("record batch %d as committed", b.id), func(ctx context.Context) error { return q.checkpoint.writeCommit(ctx, b.id) })
+		return q.persist(nil, fmt.Sprintf("record batch %d as committed", b.id), func(ctx context.Context) error {
+			if err := q.checkpoint.writeCommit(ctx, b.id); err != nil {
+				return err
+			}
+			return q.settle(ctx, b)
+		})
 	}); err != nil {
 		return false, err
 	}
@@ -326,7 +331,7 @@ func (q *Query) batchLimit() int64 {
 // tooFew: the batch is put off until minOffsetsPerTrigger are there, or
 // maxTriggerDelay is over.
 func (q *Query) tooFew(latest api.PartitionOffsets) bool {
-	if q.options.Trigger.ends() || wentBack(q.start, latest) {
+	if q.options.Trigger.ends() || countBehind(latest, q.start) > 0 {
 		return false
 	}
 	return countBehind(q.start, latest) < q.options.MinOffsetsPerTrigger &&
@@ -336,7 +341,7 @@ func (q *Query) tooFew(latest api.PartitionOffsets) bool {
 // hasWork: there are records to read, or offsets went back, which must be
 // noticed.
 func hasWork(start, end api.PartitionOffsets) bool {
-	return countBehind(start, end) > 0 || wentBack(start, end)
+	return countBehind(start, end) > 0 || countBehind(end, start) > 0
 }
 
 // latestOffsets asks for the ends of the topics, and makes sure that they are
@@ -350,7 +355,7 @@ func (q *Query) latestOffsets() (api.PartitionOffsets, error) {
 		return nil, err
 	}
 	latest, err := q.offsets(partitions, confluent.LatestOffsetSpec)
-	if err != nil || !wentBack(q.start, latest) {
+	if err != nil || countBehind(latest, q.start) == 0 {
 		return latest, err
 	}
 	// Offsets that went back may be those of a topic made again since the
@@ -564,7 +569,7 @@ func (q *Query) committedBatch(b *batch, latest api.PartitionOffsets) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.planned = nil
-	q.committed, q.start = b.id, b.entry.end
+	q.committed, q.start = b.id, q.nextStart(b.entry.end)
 	q.behind = countBehind(b.entry.end, latest)
 	q.lagBefore, q.lag = q.lag, q.behind
 	q.numInput += b.numInput

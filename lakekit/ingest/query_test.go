@@ -14,6 +14,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"taxilake/lakekit/api"
+	"taxilake/lakekit/oss"
 )
 
 func TestBacklogThenLive(t *testing.T) {
@@ -357,7 +358,6 @@ func TestPlanEnd(t *testing.T) {
 		{"new partition", offsets(5), offsets(5, 7), offsets(5, 7), 0},
 		{"offsets went back", offsets(5), offsets(3), offsets(3), 2},
 		{"a partition the broker did not name", offsets(5, 8), offsets(7), offsets(7, 8), 0},
-		{"a topic no longer subscribed", api.PartitionOffsets{testTopic: {0: 1}, "other": {0: 9}}, offsets(2), api.PartitionOffsets{testTopic: {0: 2}, "other": {0: 9}}, 0},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			if got := planEnd(test.start, test.latest, test.limit); !equalOffsets(got, test.want) {
@@ -408,30 +408,86 @@ func TestFallingBehind(t *testing.T) {
 	}
 }
 
+// A run that takes a topic away, or adds it again, is killed at each thing it
+// does to the store, and the next one has other topics.
+func TestSubscriptionChangesKilledAtEveryStep(t *testing.T) {
+	for i, name := range []string{"taken away", "added again"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel() // it mostly waits for the clients to close
+			w := newWorld(t, 1)
+			w.sendRecords(6)
+			w.createOther()
+			for range 6 {
+				w.sendOther()
+			}
+			for n := int64(1); w.changeSubscription(i+1, n); n++ {
+				if w.checkExactlyOnce(); t.Failed() {
+					t.Fatalf("killed at call %d", n)
+				}
+			}
+		})
+	}
+}
+
+// changeSubscription takes a topic away and adds it again, in five runs of
+// which one is killed at its nth call to the store; it says whether it was.
+func (w *world) changeSubscription(victim int, n int64) (killed bool) {
+	w.t.Helper()
+	w.store = oss.NewMemory("lake")
+	w.createTable(nil)
+	ends := []string{ // of the runs: the topics and how far each is read
+		`{"nyc_taxi_data":{"0":1},"other":{"0":1}}`,
+		`{"nyc_taxi_data":{"0":2}}`,
+		`{"nyc_taxi_data":{"0":3},"other":{"0":3}}`,
+		`{"nyc_taxi_data":{"0":4}}`,
+		`{"nyc_taxi_data":{"0":-1},"other":{"0":-1}}`,
+	}
+	for i, end := range ends {
+		o := w.options()
+		o.EndingOffsets = end
+		if strings.Contains(end, "other") {
+			o.Subscribe = append(o.Subscribe, "other")
+		}
+		if i == victim {
+			killed = w.runAndKill(o, n)
+		} else {
+			w.mustRun(o)
+		}
+	}
+	return killed
+}
+
+func (w *world) createOther() {
+	w.t.Helper()
+	if _, err := w.admin.CreateTopics(w.t.Context(), []confluent.TopicSpecification{{Topic: "other", NumPartitions: 1, ReplicationFactor: 1}}); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// sendOther produces a good record to the topic other.
+func (w *world) sendOther() {
+	w.t.Helper()
+	if err := w.client.ProduceSync(w.t.Context(), &kgo.Record{Topic: "other", Value: fmt.Appendf(nil, `{"id":%d}`, w.next)}).FirstErr(); err != nil {
+		w.t.Fatal(err)
+	}
+	w.next++
+}
+
 // Topics can be added to a query, taken away and added again; none of their
 // records is lost or read twice.
 func TestSubscriptionChanges(t *testing.T) {
 	w := newWorld(t, 1)
-	if _, err := w.admin.CreateTopics(t.Context(), []confluent.TopicSpecification{{Topic: "other", NumPartitions: 1, ReplicationFactor: 1}}); err != nil {
-		t.Fatal(err)
-	}
+	w.createOther()
 	w.sendRecords(10)
 	o := w.options()
 	w.mustRun(o)
-	sendOther := func() {
-		t.Helper()
-		if err := w.client.ProduceSync(t.Context(), &kgo.Record{Topic: "other", Value: fmt.Appendf(nil, `{"id":%d}`, w.next)}).FirstErr(); err != nil {
-			t.Fatal(err)
-		}
-		w.next++
-	}
-	sendOther()
+	w.sendOther()
 	o.Subscribe = []string{testTopic, "other"}
 	w.mustRun(o)
 	w.checkExactlyOnce()
 
 	o.Subscribe = []string{testTopic}
-	sendOther()
+	w.sendOther()
 	w.mustRun(o)
 	if planned := len(w.files(logPrefix + "/offsets")); planned != 2 {
 		t.Errorf("%d batches, want none for the topic taken away", planned)

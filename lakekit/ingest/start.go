@@ -66,7 +66,7 @@ func (q *Query) initialize(ctx context.Context) error {
 			return err
 		}
 	}
-	if err := q.bind(ctx, bound, snapshot.Metadata().ID, topicIDs); err != nil {
+	if err := q.bind(ctx, bound, snapshot.Metadata().ID, topicIDs, state); err != nil {
 		return err
 	}
 	if begins {
@@ -170,10 +170,8 @@ func (q *Query) checkResumed(snapshot *delta.Snapshot, state checkpointState, bo
 		return fmt.Errorf("%w: %s has batch %d of this query, the checkpoint %s only plans to %d; bring the newer checkpoint back, or reset table and checkpoint together",
 			ErrCheckpointMissing, q.table.URI(), txn.Version, folder(q.checkpoint.bucket), state.planned)
 	}
-	// Spark forgets where a topic stood that is no longer subscribed, and reads
-	// it from its beginning when it is subscribed again.
 	for _, topic := range q.options.Subscribe {
-		if _, read := state.initial[topic]; read && state.entry.end[topic] == nil {
+		if _, read := state.initial[topic]; read && state.start[topic] == nil && state.entry.end[topic] == nil && bound.Left[topic] == nil {
 			return fmt.Errorf("%w: subscribe names %s, which this query has read before, but the checkpoint %s does not know any more up to where, so that its records would be there twice; take %s out of subscribe, and stream it with a checkpoint of its own and startingOffsets by JSON, such as {%q:{\"0\":1200}}",
 				ErrOptions, topic, folder(q.checkpoint.bucket), topic, topic)
 		}
@@ -181,14 +179,19 @@ func (q *Query) checkResumed(snapshot *delta.Snapshot, state checkpointState, bo
 	return nil
 }
 
-// bind records which table and topics the checkpoint belongs to.
-func (q *Query) bind(ctx context.Context, before binding, tableID string, topicIDs map[string]string) error {
-	q.bound = binding{TableID: tableID, Topics: maps.Clone(before.Topics)}
+// bind records which table and topics the checkpoint belongs to, and where the
+// topics stand that it may forget.
+func (q *Query) bind(ctx context.Context, before binding, tableID string, topicIDs map[string]string, state checkpointState) error {
+	end := state.entry.end
+	if state.isNew {
+		end = state.start
+	}
+	q.bound = binding{TableID: tableID, Topics: maps.Clone(before.Topics), Left: before.leave(state.start, end, q.options.Subscribe)}
 	if q.bound.Topics == nil {
 		q.bound.Topics = map[string]string{}
 	}
 	maps.Copy(q.bound.Topics, topicIDs)
-	if before.TableID == q.bound.TableID && maps.Equal(before.Topics, q.bound.Topics) {
+	if q.bound.equal(before) {
 		return nil
 	}
 	return q.checkpoint.writeBinding(ctx, q.bound)
@@ -242,15 +245,45 @@ func (q *Query) chooseEnd(latest api.PartitionOffsets) (api.PartitionOffsets, er
 	return end, nil
 }
 
+// settle records where the topics stand that the plan after a batch may forget.
+func (q *Query) settle(ctx context.Context, b *batch) error {
+	bound := q.bound
+	bound.Left = bound.leave(b.entry.end, b.entry.end, q.options.Subscribe)
+	if bound.equal(q.bound) {
+		return nil
+	}
+	if err := q.checkpoint.writeBinding(ctx, bound); err != nil {
+		return err
+	}
+	q.bound = bound
+	return nil
+}
+
+// places are those of a plan, and of the topics that it does not know the ones
+// where they were left.
+func (q *Query) places(planned api.PartitionOffsets) api.PartitionOffsets {
+	places := api.PartitionOffsets{}
+	maps.Copy(places, q.bound.Left)
+	maps.Copy(places, planned)
+	return places
+}
+
+// nextStart is where the plan after one that ended there begins.
+func (q *Query) nextStart(end api.PartitionOffsets) api.PartitionOffsets {
+	start := q.places(end)
+	maps.DeleteFunc(start, func(topic string, _ map[int32]int64) bool { return !slices.Contains(q.options.Subscribe, topic) })
+	return start
+}
+
 // resume sets the query to what the checkpoint says.
 func (q *Query) resume(state checkpointState) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.committed, q.conf, q.start = state.committed, state.entry.conf, state.start
+	q.committed, q.conf, q.start = state.committed, state.entry.conf, q.nextStart(state.start)
 	if q.conf == nil {
 		q.conf = []byte(sessionConf)
 	}
 	if state.planned > state.committed {
-		q.planned = &batch{id: state.planned, start: state.start, entry: state.entry, replayed: true}
+		q.planned = &batch{id: state.planned, start: q.places(state.start), entry: state.entry, replayed: true}
 	}
 }
