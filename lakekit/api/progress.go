@@ -6,6 +6,7 @@ import (
 	"math"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -21,24 +22,31 @@ type StreamProgress struct {
 	BatchID                int64              `json:"batchId"`
 	BatchDuration          int64              `json:"batchDuration"` // milliseconds
 	NumInputRows           int64              `json:"numInputRows"`
-	InputRowsPerSecond     Rate               `json:"inputRowsPerSecond,omitzero"`     // since the start of the last trigger
+	InputRowsPerSecond     Rate               `json:"inputRowsPerSecond,omitzero"`     // since the start of the last trigger; 0 for a run's first
 	ProcessedRowsPerSecond Rate               `json:"processedRowsPerSecond,omitzero"` // over the time this trigger took
-	DurationMs             map[string]int64   `json:"durationMs"`                      // addBatch, commitOffsets, getBatch, latestOffset, queryPlanning, triggerExecution, walCommit
+	DurationMs             map[string]int64   `json:"durationMs"`                      // addBatch, commitOffsets, latestOffset, triggerExecution, walCommit; Spark's getBatch and queryPlanning are no steps here
 	StateOperators         []any              `json:"stateOperators"`                  // always empty: the query keeps no state
 	Sources                []SourceProgress   `json:"sources"`
 	Sink                   StreamSinkProgress `json:"sink"`
 }
 
-// Rate is rows a second, written with one decimal as Spark writes it. NaN and
-// the infinities, a rate over no time, are left out of the JSON.
+// Rate is rows a second. NaN and the infinities, a rate over no time, are left
+// out of the JSON.
 type Rate float64
 
 // IsZero says that there is no rate to write; the json package asks it.
 func (r Rate) IsZero() bool { return math.IsNaN(float64(r)) || math.IsInf(float64(r), 0) }
 
-// MarshalJSON writes the rate with one decimal.
-func (r Rate) MarshalJSON() ([]byte, error) {
-	return strconv.AppendFloat(nil, float64(r), 'f', 1, 64), nil
+// MarshalJSON writes the rate as String does.
+func (r Rate) MarshalJSON() ([]byte, error) { return []byte(r.String()), nil }
+
+// String has a decimal point, as Spark's numbers have.
+func (r Rate) String() string {
+	text := strconv.FormatFloat(float64(r), 'f', -1, 64)
+	if !strings.Contains(text, ".") {
+		text += ".0"
+	}
+	return text
 }
 
 // PartitionOffsets are Kafka offsets by topic and partition, as Structured
@@ -80,7 +88,7 @@ type SourceProgress struct {
 	Description            string            `json:"description"`
 	StartOffset            PartitionOffsets  `json:"startOffset"` // null for the first batch of a query
 	EndOffset              PartitionOffsets  `json:"endOffset"`
-	LatestOffset           PartitionOffsets  `json:"latestOffset"`
+	LatestOffset           PartitionOffsets  `json:"latestOffset"` // null for a batch that an earlier run had planned
 	NumInputRows           int64             `json:"numInputRows"`
 	InputRowsPerSecond     Rate              `json:"inputRowsPerSecond,omitzero"`
 	ProcessedRowsPerSecond Rate              `json:"processedRowsPerSecond,omitzero"`

@@ -133,6 +133,9 @@ func (q *Query) RecentProgress() []api.StreamProgress {
 
 // report records a trigger with a batch.
 func (q *Query) report(t *triggerTimes, b *batch, latest api.PartitionOffsets) {
+	if b.replayed { // the broker was not asked
+		latest = nil
+	}
 	p := q.newProgress(t, b.id, b.numInput, b.start, b.entry.end, latest)
 	p.Sink.NumOutputRows = b.numInput - b.numDead
 	p.Sink.Metrics = q.sinkMetrics(b)
@@ -178,7 +181,7 @@ func (q *Query) keep(p api.StreamProgress) {
 func (q *Query) newProgress(t *triggerTimes, batchID, rows int64, start, end, latest api.PartitionOffsets) api.StreamProgress {
 	took := t.clock.Now().Sub(t.began)
 	t.ms["triggerExecution"] = took.Milliseconds()
-	input := api.Rate(math.NaN())
+	var input api.Rate
 	if !q.last.IsZero() {
 		input = api.Rate(float64(rows) / t.began.Sub(q.last).Seconds())
 	}
@@ -230,6 +233,6 @@ func behindMetrics(end, latest api.PartitionOffsets) map[string]string {
 	return map[string]string{
 		"minOffsetsBehindLatest": strconv.FormatInt(least, 10),
 		"maxOffsetsBehindLatest": strconv.FormatInt(most, 10),
-		"avgOffsetsBehindLatest": strconv.FormatFloat(float64(sum)/float64(count), 'f', 1, 64),
+		"avgOffsetsBehindLatest": api.Rate(float64(sum) / float64(count)).String(),
 	}
 }

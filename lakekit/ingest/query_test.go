@@ -249,12 +249,12 @@ func TestProgressJSON(t *testing.T) {
 	if len(recent) < 2 {
 		t.Fatalf("%d progresses, want 2", len(recent))
 	}
-	if !strings.Contains(mustJSON(t, recent[0]), `"startOffset":null,"endOffset":{"nyc_taxi_data":{"0":3}},"latestOffset":{"nyc_taxi_data":{"0":5}},"numInputRows":3,`) {
+	if !strings.Contains(mustJSON(t, recent[0]), `"startOffset":null,"endOffset":{"nyc_taxi_data":{"0":3}},"latestOffset":{"nyc_taxi_data":{"0":5}},"numInputRows":3,"inputRowsPerSecond":0.0,`) {
 		t.Errorf("first: %s", mustJSON(t, recent[0]))
 	}
 	got := regexp.MustCompile(`"[0-9a-f]{8}-[0-9a-f-]{27}"`).ReplaceAllString(mustJSON(t, recent[1]), `"UUID"`)
 	got = regexp.MustCompile(`"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\.\d\d\dZ"`).ReplaceAllString(got, `"TIME"`)
-	got = regexp.MustCompile(`(PerSecond":)\d+\.\d\b`).ReplaceAllString(got, `${1}R`)
+	got = regexp.MustCompile(`(PerSecond":)\d+\.\d+\b`).ReplaceAllString(got, `${1}R`)
 	got = regexp.MustCompile(`("batchDuration"|"addBatch"|"commitOffsets"|"latestOffset"|"triggerExecution"|"walCommit"):\d+`).ReplaceAllString(got, `$1:MS`)
 	const want = `{"id":"UUID","runId":"UUID","name":"taxi","timestamp":"TIME","batchId":1,"batchDuration":MS,"numInputRows":2,"inputRowsPerSecond":R,"processedRowsPerSecond":R,` +
 		`"durationMs":{"addBatch":MS,"commitOffsets":MS,"latestOffset":MS,"triggerExecution":MS,"walCommit":MS},"stateOperators":[],` +
