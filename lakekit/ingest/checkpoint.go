@@ -31,6 +31,9 @@ const (
 	logEntriesKept = 100
 )
 
+// damaged ends the message about a file that is not there, or not as it was.
+const damaged = "bring it back as it was written, or reset checkpoint and table together"
+
 func offsetsKey(batch int64) string { return "offsets/" + strconv.FormatInt(batch, 10) }
 func commitsKey(batch int64) string { return "commits/" + strconv.FormatInt(batch, 10) }
 
@@ -73,9 +76,9 @@ func decodeOffsetsEntry(content []byte) (offsetsEntry, error) {
 	case lines[0] == "v2":
 		return offsetsEntry{}, fmt.Errorf("%w: offset log v2 (named sources); set spark.sql.streaming.offsetLog.formatVersion to 1 in Spark before the query's first start", ErrCheckpointFormat)
 	case lines[0] != "v1":
-		return offsetsEntry{}, fmt.Errorf("%w: the first line is %.20q, want v1", ErrCheckpointFormat, lines[0])
+		return offsetsEntry{}, fmt.Errorf("%w: the first line is %.20q, want v1; %s", ErrCheckpointFormat, lines[0], damaged)
 	case len(lines) != 3:
-		return offsetsEntry{}, fmt.Errorf("%w: %d lines, want 3: version, metadata, one source", ErrCheckpointFormat, len(lines))
+		return offsetsEntry{}, fmt.Errorf("%w: %d lines, want 3: version, metadata, one source; %s", ErrCheckpointFormat, len(lines), damaged)
 	}
 	var metadata struct {
 		BatchWatermarkMs int64           `json:"batchWatermarkMs"`
@@ -83,7 +86,7 @@ func decodeOffsetsEntry(content []byte) (offsetsEntry, error) {
 		Conf             json.RawMessage `json:"conf"`
 	}
 	if err := json.Unmarshal([]byte(lines[1]), &metadata); err != nil {
-		return offsetsEntry{}, fmt.Errorf("%w: metadata line: %w", ErrCheckpointFormat, err)
+		return offsetsEntry{}, fmt.Errorf("%w: metadata line: %w; %s", ErrCheckpointFormat, err, damaged)
 	}
 	if metadata.BatchWatermarkMs != 0 {
 		return offsetsEntry{}, fmt.Errorf("%w: the query has a watermark, so it is not stateless", ErrCheckpointFormat)
@@ -97,15 +100,15 @@ func decodeOffsetsEntry(content []byte) (offsetsEntry, error) {
 
 func decodeOffsets(line []byte) (o api.PartitionOffsets, err error) {
 	if err := json.Unmarshal(line, &o); err != nil {
-		return nil, fmt.Errorf("%w: Kafka offsets: %w", ErrCheckpointFormat, err)
+		return nil, fmt.Errorf("%w: Kafka offsets: %w; %s", ErrCheckpointFormat, err, damaged)
 	}
 	if o == nil {
-		return nil, fmt.Errorf("%w: no Kafka offsets", ErrCheckpointFormat)
+		return nil, fmt.Errorf("%w: no Kafka offsets; %s", ErrCheckpointFormat, damaged)
 	}
 	for topic, partitions := range o {
 		for partition, offset := range partitions {
 			if partition < 0 || offset < 0 {
-				return nil, fmt.Errorf("%w: offset %d of %s-%d", ErrCheckpointFormat, offset, topic, partition)
+				return nil, fmt.Errorf("%w: offset %d of %s-%d; %s", ErrCheckpointFormat, offset, topic, partition, damaged)
 			}
 		}
 	}
@@ -212,7 +215,7 @@ func (c checkpoint) load(ctx context.Context) (s checkpointState, err error) {
 		s.start = previous.end
 	}
 	if s.start == nil {
-		return s, fmt.Errorf("%w: %s is missing", ErrCheckpointFormat, c.bucket.URI(initialKey))
+		return s, fmt.Errorf("%w: %s is missing; %s", ErrCheckpointFormat, c.bucket.URI(initialKey), damaged)
 	}
 	return s, nil
 }
@@ -236,7 +239,7 @@ func (c checkpoint) queryID(ctx context.Context, started bool) (string, error) {
 	content, err := oss.ReadAll(ctx, c.bucket, metadataKey)
 	if errors.Is(err, oss.ErrNotExist) {
 		if started {
-			return "", fmt.Errorf("%w: %s is missing though batches were planned; bring it back, or reset checkpoint and table together", ErrCheckpointFormat, c.bucket.URI(metadataKey))
+			return "", fmt.Errorf("%w: %s is missing though batches were planned; %s", ErrCheckpointFormat, c.bucket.URI(metadataKey), damaged)
 		}
 		return "", nil
 	}
@@ -245,7 +248,7 @@ func (c checkpoint) queryID(ctx context.Context, started bool) (string, error) {
 	}
 	var metadata struct{ ID string }
 	if err := json.Unmarshal(content, &metadata); err != nil || uuid.Validate(metadata.ID) != nil {
-		return "", fmt.Errorf("%w: %s holds no query id: %.60q", ErrCheckpointFormat, c.bucket.URI(metadataKey), content)
+		return "", fmt.Errorf("%w: %s holds no query id: %.60q; %s", ErrCheckpointFormat, c.bucket.URI(metadataKey), content, damaged)
 	}
 	return metadata.ID, nil
 }
@@ -264,16 +267,20 @@ func (c checkpoint) readInitial(ctx context.Context) (api.PartitionOffsets, erro
 		if bytes.HasPrefix(version, []byte("{")) {
 			line = version
 		} else {
-			return nil, fmt.Errorf("%w: %s begins with %.20q, want v1", ErrCheckpointFormat, c.bucket.URI(initialKey), version)
+			return nil, fmt.Errorf("%w: %s begins with %.20q, want v1; %s", ErrCheckpointFormat, c.bucket.URI(initialKey), version, damaged)
 		}
 	}
-	return decodeOffsets(line)
+	initial, err := decodeOffsets(line)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", c.bucket.URI(initialKey), err)
+	}
+	return initial, nil
 }
 
 func (c checkpoint) readOffsets(ctx context.Context, batch int64) (offsetsEntry, error) {
 	content, err := oss.ReadAll(ctx, c.bucket, offsetsKey(batch))
 	if errors.Is(err, oss.ErrNotExist) {
-		return offsetsEntry{}, fmt.Errorf("%w: %s is missing", ErrCheckpointFormat, c.bucket.URI(offsetsKey(batch)))
+		return offsetsEntry{}, fmt.Errorf("%w: %s is missing; %s", ErrCheckpointFormat, c.bucket.URI(offsetsKey(batch)), damaged)
 	}
 	if err != nil {
 		return offsetsEntry{}, fmt.Errorf("read checkpoint: %w", err)
@@ -330,7 +337,7 @@ func (c checkpoint) readBinding(ctx context.Context) (b binding, err error) {
 		return b, fmt.Errorf("read checkpoint: %w", err)
 	}
 	if err := json.Unmarshal(content, &b); err != nil {
-		return b, fmt.Errorf("%w: %s: %w", ErrCheckpointFormat, c.bucket.URI(bindingKey), err)
+		return b, fmt.Errorf("%w: %s: %w; %s", ErrCheckpointFormat, c.bucket.URI(bindingKey), err, damaged)
 	}
 	return b, nil
 }

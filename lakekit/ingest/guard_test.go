@@ -116,6 +116,20 @@ func TestGuards(t *testing.T) {
 		{"a commit without its plan",
 			func(w *world, o *Options) { w.put(logPrefix+"/commits/7", commitContent) },
 			ErrCheckpointFormat, []string{"last planned batch is 1", "last committed one 7"}},
+		{"a plan half written",
+			func(w *world, o *Options) {
+				w.put(logPrefix+"/offsets/1", strings.TrimSuffix(w.files(logPrefix)["offsets/1"], "}"))
+			},
+			ErrCheckpointFormat, []string{"offsets/1", "bring it back", "reset checkpoint and table together"}},
+		{"an empty plan",
+			func(w *world, o *Options) { w.put(logPrefix+"/offsets/1", "") },
+			ErrCheckpointFormat, []string{"offsets/1", "bring it back", "reset checkpoint and table together"}},
+		{"metadata emptied",
+			func(w *world, o *Options) { w.put(logPrefix+"/metadata", "") },
+			ErrCheckpointFormat, []string{"metadata holds no query id", "bring it back"}},
+		{"start emptied",
+			func(w *world, o *Options) { w.put(logPrefix+"/sources/0/0", "\x00v1\n") },
+			ErrCheckpointFormat, []string{"sources/0/0", "bring it back"}},
 		{"a topic that Spark took out of the subscription, added again",
 			func(w *world, o *Options) {
 				w.put(logPrefix+"/offsets/1", strings.ReplaceAll(w.files(logPrefix)["offsets/1"], testTopic, "other"))
