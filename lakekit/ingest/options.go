@@ -120,6 +120,11 @@ func (o Options) withDefaults() (Options, error) {
 	case o.BufferBytes != 0 && o.BufferBytes < minBufferBytes:
 		return fail("a buffer of %d bytes is too small, want at least %d", o.BufferBytes, minBufferBytes)
 	}
+	for _, topic := range o.Subscribe {
+		if err := kafka.CheckTopicName(topic); err != nil {
+			return fail("subscribe: %v", err)
+		}
+	}
 	o.Subscribe = slices.Compact(slices.Sorted(slices.Values(o.Subscribe)))
 	if _, err := parseStartingOffsets(o.StartingOffsets); err != nil {
 		return o, err
@@ -212,16 +217,28 @@ func ParseDelay(text string) (time.Duration, error) {
 	return 0, fmt.Errorf(`%w: maxTriggerDelay %q, want a time such as "15m" or "90 seconds"`, ErrOptions, text)
 }
 
-func parseInterval(text string) (time.Duration, error) {
-	number, unit, spaced := strings.Cut(text, " ")
-	if !spaced {
-		return time.ParseDuration(text)
+// parseInterval reads what Go writes, or what Spark does: "1 second", "interval
+// 1 minute 30 seconds", in any case of letters.
+func parseInterval(text string) (total time.Duration, err error) {
+	words := strings.Fields(strings.TrimPrefix(strings.ToLower(text), "interval "))
+	if len(words) == 1 {
+		return time.ParseDuration(words[0])
 	}
-	short, ok := map[string]string{"millisecond": "ms", "second": "s", "minute": "m", "hour": "h"}[strings.TrimSuffix(strings.TrimSpace(unit), "s")]
-	if !ok {
-		return 0, fmt.Errorf("unknown unit %q", unit)
+	if len(words)%2 != 0 {
+		return 0, fmt.Errorf("no pairs of number and unit: %q", text)
 	}
-	return time.ParseDuration(number + short)
+	for pair := range slices.Chunk(words, 2) {
+		short, ok := map[string]string{"millisecond": "ms", "second": "s", "minute": "m", "hour": "h"}[strings.TrimSuffix(pair[1], "s")]
+		if !ok {
+			return 0, fmt.Errorf("unknown unit %q", pair[1])
+		}
+		part, err := time.ParseDuration(pair[0] + short)
+		if err != nil {
+			return 0, err
+		}
+		total += part
+	}
+	return total, nil
 }
 
 func (t Trigger) interval() time.Duration {

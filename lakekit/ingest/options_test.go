@@ -44,6 +44,8 @@ func TestOptionsThatAreRefused(t *testing.T) {
 		{"interceptor.classes", func(o *Options) { o.KafkaOptions = map[string]string{"kafka.interceptor.classes": "x"} }, "Java client"},
 		{"queue size", func(o *Options) { o.KafkaOptions = map[string]string{"queued.max.messages.kbytes": "1"} }, "bufferBytes"},
 		{"no such kafka option", func(o *Options) { o.KafkaOptions = map[string]string{"kafka.fetch.minimum": "1"} }, "fetch.minimum"},
+		{"a pattern of topics", func(o *Options) { o.Subscribe = []string{"nyc_*"} }, `subscribe: bad topic name "nyc_*"`},
+		{"a topic that a C string cuts off", func(o *Options) { o.Subscribe = []string{testTopic + "\x00"} }, "subscribe: bad topic name"},
 		{"includeHeaders without the column", func(o *Options) { o.IncludeHeaders = true }, "includeHeaders needs a column"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -68,6 +70,7 @@ func TestKafkaOptions(t *testing.T) {
 	servers := o.Kafka["bootstrap.servers"]
 	o.Kafka["bootstrap.servers"] = "127.0.0.1:1"
 	o.KafkaOptions = map[string]string{"kafka.bootstrap.servers": servers, "fetch.min.bytes": "2"}
+	o.BufferBytes = 1 << 40 // librdkafka's own bound is 2 GiB
 	w.mustRun(o)
 	w.checkExactlyOnce()
 }

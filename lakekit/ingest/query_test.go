@@ -369,14 +369,16 @@ func TestPlanEnd(t *testing.T) {
 
 func TestParseTrigger(t *testing.T) {
 	for text, want := range map[string]Trigger{
-		"":                 {},
-		"availableNow":     AvailableNow(),
-		"once":             Once(),
-		"1 second":         ProcessingTime(time.Second),
-		"500 milliseconds": ProcessingTime(500 * time.Millisecond),
-		"2 minutes":        ProcessingTime(2 * time.Minute),
-		"1.5s":             ProcessingTime(1500 * time.Millisecond),
-		"0s":               ProcessingTime(0),
+		"":                             {},
+		"availableNow":                 AvailableNow(),
+		"once":                         Once(),
+		"1 second":                     ProcessingTime(time.Second),
+		"500 milliseconds":             ProcessingTime(500 * time.Millisecond),
+		"2 minutes":                    ProcessingTime(2 * time.Minute),
+		"1.5s":                         ProcessingTime(1500 * time.Millisecond),
+		"10 Seconds":                   ProcessingTime(10 * time.Second),
+		"interval 1 minute 30 seconds": ProcessingTime(90 * time.Second),
+		"0s":                           ProcessingTime(0),
 	} {
 		got, err := ParseTrigger(text)
 		if err != nil || got != want {
@@ -386,7 +388,7 @@ func TestParseTrigger(t *testing.T) {
 			t.Errorf("%q: %q does not read back: %v", text, got, err)
 		}
 	}
-	for _, text := range []string{"soon", "-1 second", "1 fortnight", "second"} {
+	for _, text := range []string{"soon", "-1 second", "1 fortnight", "second", "1 minute 30", "1 month", "interval"} {
 		if _, err := ParseTrigger(text); err == nil {
 			t.Errorf("%q was taken", text)
 		}

@@ -62,6 +62,8 @@ const (
 	// end of their range before the others: beyond it, or beyond half of what
 	// may be fetched ahead, they are paused.
 	maxCarried = 16 << 20
+	// maxQueueKiB is the largest queued.max.messages.kbytes.
+	maxQueueKiB = 2_097_151
 )
 
 // newSource makes the clients; no broker need be there yet. queueBytes bounds
@@ -82,7 +84,7 @@ func newSource(config kafka.Config, topics []string, queueBytes int64) (*source,
 		// Fetching goes on while a batch is encoded and committed, until the
 		// bytes are reached.
 		"queued.min.messages":        "1000000",
-		"queued.max.messages.kbytes": strconv.FormatInt(max(1, queueBytes>>10), 10),
+		"queued.max.messages.kbytes": strconv.FormatInt(min(max(1, queueBytes>>10), maxQueueKiB), 10),
 	}
 	s := &source{topics: topics, maxCarried: min(maxCarried, queueBytes/2)}
 	var err error

@@ -110,7 +110,7 @@ type TopicSpec struct {
 // exists is left as it is, which is an error (ErrPartitionCount) if its number
 // of partitions is not the one asked for.
 func (a *Admin) CreateTopic(ctx context.Context, spec TopicSpec) (api.TopicInfo, error) {
-	if err := checkTopicName(spec.Name); err != nil {
+	if err := CheckTopicName(spec.Name); err != nil {
 		return api.TopicInfo{}, err
 	}
 	ctx, end := a.begin(ctx)
@@ -220,7 +220,7 @@ func (a *Admin) metadata(ctx context.Context, allTopics bool) (*confluent.Metada
 
 // DescribeTopic describes one topic, or returns ErrTopicNotFound.
 func (a *Admin) DescribeTopic(ctx context.Context, name string) (api.TopicInfo, error) {
-	if err := checkTopicName(name); err != nil {
+	if err := CheckTopicName(name); err != nil {
 		return api.TopicInfo{}, err
 	}
 	ctx, end := a.begin(ctx)
@@ -369,7 +369,7 @@ func (a *Admin) topicConfigs(ctx context.Context, name string) (map[string]strin
 
 // DeleteTopic deletes the topic with its records and returns when it is gone.
 func (a *Admin) DeleteTopic(ctx context.Context, name string) error {
-	if err := checkTopicName(name); err != nil {
+	if err := CheckTopicName(name); err != nil {
 		return err
 	}
 	ctx, end := a.begin(ctx)
@@ -398,7 +398,8 @@ func (a *Admin) DeleteTopic(ctx context.Context, name string) error {
 // topicName is what Kafka allows, but for "." and "..".
 var topicName = regexp.MustCompile(`^[a-zA-Z0-9._-]{1,249}$`)
 
-func checkTopicName(name string) error {
+// CheckTopicName returns an [ErrTopicName] for a name that no topic can have.
+func CheckTopicName(name string) error {
 	if topicName.MatchString(name) && name != "." && name != ".." {
 		return nil
 	}

@@ -331,7 +331,7 @@ func (d *diagnosis) advertised(ctx context.Context) (string, error) {
 }
 
 func (d *diagnosis) mayCreate(ctx context.Context) (string, error) {
-	if err := checkTopicName(d.topic); err != nil {
+	if err := CheckTopicName(d.topic); err != nil {
 		return "", err
 	}
 	ctx, end := d.admin.begin(ctx)

@@ -76,7 +76,7 @@ func Produce(ctx context.Context, c Config, src Source, o ProduceOptions) (api.T
 }
 
 func (o ProduceOptions) check() error {
-	if err := checkTopicName(o.Topic); err != nil {
+	if err := CheckTopicName(o.Topic); err != nil {
 		return err
 	}
 	if !(o.Rate >= 0) || math.IsInf(o.Rate, 1) {
