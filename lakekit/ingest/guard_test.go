@@ -144,6 +144,12 @@ func TestGuards(t *testing.T) {
 		{"startingOffsets without a partition",
 			func(w *world, o *Options) { w.wipe(logPrefix); o.StartingOffsets = `{"nyc_taxi_data":{"0":1}}` },
 			ErrOptions, []string{"no offset for nyc_taxi_data-"}},
+		{"startingOffsets beyond the topic",
+			func(w *world, o *Options) {
+				w.wipe(logPrefix)
+				o.StartingOffsets = `{"nyc_taxi_data":{"0":1,"1":11,"2":10}}`
+			},
+			ErrOptions, []string{"11 for nyc_taxi_data-1", "offset 10"}},
 		{"startingOffsets of no meaning",
 			func(w *world, o *Options) { o.StartingOffsets = "yesterday" },
 			ErrOptions, []string{"earliest, latest or JSON"}},
@@ -197,6 +203,7 @@ func TestRefusedStartWritesNothing(t *testing.T) {
 			w.commit(delta.Commit{Operation: "WRITE", Txn: &delta.Txn{AppID: "nightly", Version: 1}})
 		}, ErrCheckpointMissing},
 		{"startingOffsets without a partition", func(w *world, o *Options) { o.StartingOffsets = `{"nyc_taxi_data":{"0":1}}` }, ErrOptions},
+		{"startingOffsets beyond the topic", func(w *world, o *Options) { o.StartingOffsets = `{"nyc_taxi_data":{"0":0,"1":1}}` }, ErrOptions},
 		{"checkpoint at the table", func(w *world, o *Options) { o.Checkpoint = o.Table }, ErrOptions},
 		{"checkpoint at the dead letters", func(w *world, o *Options) { o.Checkpoint = o.DeadLetters }, ErrOptions},
 	} {

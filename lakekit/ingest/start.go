@@ -210,7 +210,19 @@ func (q *Query) chooseStart(partitions map[string][]int32) (api.PartitionOffsets
 	if err != nil {
 		return nil, err
 	}
-	return where.resolve(earliest, latest)
+	start, err := where.resolve(earliest, latest)
+	if err != nil {
+		return nil, err
+	}
+	for topic, partitions := range start {
+		for partition, offset := range partitions {
+			if last := latest[topic][partition]; offset > last {
+				return nil, fmt.Errorf("%w: startingOffsets has %d for %s-%d, whose next record gets offset %d; want an offset up to that, -2 (earliest) or -1 (latest)",
+					ErrOptions, offset, topic, partition, last)
+			}
+		}
+	}
+	return start, nil
 }
 
 func (q *Query) checkEnd(partitions map[string][]int32) error {
