@@ -167,6 +167,9 @@ func (all *streams) start(ctx context.Context, request api.StreamRequest) (api.S
 	}
 	all.mutex.Lock()
 	defer all.mutex.Unlock()
+	for _, known := range all.queries {
+		known.awaitEnd()
+	}
 	if same := all.queries[request.Name]; same.active() {
 		if !sameStream(same.Request, request) {
 			return api.StreamStatus{}, conflict("stream %s runs already with other options; stop it first: `lakekit stream stop --name %s`, in a notebook lab.Stream(%q).Stop()", request.Name, request.Name, request.Name)
@@ -259,6 +262,14 @@ func howToStart(name string) string {
 
 func (known *stream) active() bool {
 	return known != nil && known.query != nil && known.query.Status().IsActive
+}
+
+// awaitEnd waits for a stream that only closes its connections any more: it is
+// in nobody's way.
+func (known *stream) awaitEnd() {
+	if known.query != nil && (known.query.Err() != nil || known.query.Finished()) {
+		<-known.query.Done()
+	}
 }
 
 // status is what the stream is doing, or why it ended.

@@ -4,6 +4,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"taxilake/lakekit/api"
 	"taxilake/lakekit/delta"
@@ -155,6 +156,17 @@ func TestStopOfAStreamThatHasEnded(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Who has seen that a stream failed or finished can start it anew at once.
+func TestStartOfAStreamThatIsEnding(t *testing.T) {
+	all := newStreams(t)
+	all.mustStart(t, api.StreamRequest{Trigger: "once"})
+	query := all.queries["taxi_record"].query
+	for !query.Finished() {
+		time.Sleep(time.Millisecond)
+	}
+	all.mustStart(t, api.StreamRequest{Trigger: "1 minute"})
 }
 
 // The next server goes on with the streams that ran when the last one ended,
