@@ -30,6 +30,11 @@ type streams struct {
 
 	following sync.WaitGroup
 
+	// starting lets streams start one after the other, so that each sees those
+	// before it. A start may wait long for the broker or the store, so it is not
+	// mutex, under which all others are looked at and stopped.
+	starting sync.Mutex
+
 	mutex   sync.Mutex
 	queries map[string]*stream
 }
@@ -165,6 +170,33 @@ func (all *streams) start(ctx context.Context, request api.StreamRequest) (api.S
 	if err != nil {
 		return api.StreamStatus{}, err
 	}
+	all.starting.Lock()
+	defer all.starting.Unlock()
+	same, err := all.beside(request)
+	if err != nil {
+		return api.StreamStatus{}, err
+	}
+	if same != nil {
+		return same.status(), nil
+	}
+	query, err := all.open(ctx, request)
+	if err != nil {
+		return api.StreamStatus{}, err
+	}
+	known := &stream{Request: request, Running: true, query: query}
+	all.mutex.Lock()
+	defer all.mutex.Unlock()
+	all.queries[request.Name] = known
+	if err := saveJSON(all.path, all.queries); err != nil {
+		return api.StreamStatus{}, errors.Join(err, query.Stop(ctx))
+	}
+	all.follow(known)
+	return query.Status(), nil
+}
+
+// beside returns the stream if it runs already, and an error if it cannot run
+// beside those that do.
+func (all *streams) beside(request api.StreamRequest) (same *stream, err error) {
 	all.mutex.Lock()
 	defer all.mutex.Unlock()
 	for _, known := range all.queries {
@@ -172,29 +204,19 @@ func (all *streams) start(ctx context.Context, request api.StreamRequest) (api.S
 	}
 	if same := all.queries[request.Name]; same.active() {
 		if !sameStream(same.Request, request) {
-			return api.StreamStatus{}, conflict("stream %s runs already with other options; stop it first: `lakekit stream stop --name %s`, in a notebook lab.Stream(%q).Stop()", request.Name, request.Name, request.Name)
+			return nil, conflict("stream %s runs already with other options; stop it first: `lakekit stream stop --name %s`, in a notebook lab.Stream(%q).Stop()", request.Name, request.Name, request.Name)
 		}
-		return same.status(), nil
+		return same, nil
 	}
 	for _, other := range all.queries {
 		if !other.active() {
 			continue
 		}
 		if err := collision(other.Request, request); err != nil {
-			return api.StreamStatus{}, err
+			return nil, err
 		}
 	}
-	query, err := all.open(ctx, request)
-	if err != nil {
-		return api.StreamStatus{}, err
-	}
-	known := &stream{Request: request, Running: true, query: query}
-	all.queries[request.Name] = known
-	if err := saveJSON(all.path, all.queries); err != nil {
-		return api.StreamStatus{}, errors.Join(err, query.Stop(ctx))
-	}
-	all.follow(known)
-	return query.Status(), nil
+	return nil, nil
 }
 
 // follow waits for the end of a stream. One whose trigger let it end has done
@@ -330,6 +352,8 @@ func stopQuery(ctx context.Context, query *ingest.Query, mode api.StopMode) erro
 
 // close stops all streams and remembers which were running.
 func (all *streams) close(ctx context.Context) error {
+	all.starting.Lock()
+	defer all.starting.Unlock()
 	var failed error
 	for _, known := range all.running() {
 		failed = errors.Join(failed, known.query.Stop(ctx))

@@ -3,6 +3,7 @@ package server
 import (
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -10,6 +11,7 @@ import (
 	"taxilake/lakekit/delta"
 	"taxilake/lakekit/kafka"
 	"taxilake/lakekit/oss"
+	"taxilake/lakekit/oss/osstest"
 )
 
 // newStreams is a server with a broker, a topic and the course's table, and no
@@ -167,6 +169,45 @@ func TestStartOfAStreamThatIsEnding(t *testing.T) {
 		time.Sleep(time.Millisecond)
 	}
 	all.mustStart(t, api.StreamRequest{Trigger: "1 minute"})
+}
+
+// A start that waits for the store holds up nobody who asks for other streams,
+// or stops one.
+func TestStartThatWaits(t *testing.T) {
+	all := newStreams(t)
+	all.mustStart(t, api.StreamRequest{})
+	asked, answer := make(chan struct{}), make(chan struct{})
+	once := sync.OnceFunc(func() { close(asked) })
+	all.server.bucket = osstest.Faults(all.server.bucket, func(_, key string) error {
+		if strings.HasPrefix(key, "delta/other/") {
+			once()
+			<-answer
+		}
+		return nil
+	})
+	var started, stopped error
+	var starting sync.WaitGroup
+	starting.Go(func() {
+		_, started = all.start(t.Context(), api.StreamRequest{Table: "other", Subscribe: "second_topic"})
+	})
+	<-asked
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_, stopped = all.stop(t.Context(), "taxi_record", api.StopAfterBatch)
+		all.list()
+	}()
+	select {
+	case <-done:
+	case <-time.After(10 * time.Second):
+		t.Error("the stop waits for the start")
+	}
+	close(answer)
+	<-done
+	starting.Wait()
+	if started != nil || stopped != nil {
+		t.Errorf("start: %v, stop: %v", started, stopped)
+	}
 }
 
 // The next server goes on with the streams that ran when the last one ended,
