@@ -179,10 +179,7 @@ type checkpointState struct {
 // load reads the state and writes nothing: whether the query may begin is not
 // known yet.
 func (c checkpoint) load(ctx context.Context) (s checkpointState, err error) {
-	if s.planned, err = c.latest(ctx, "offsets/"); err != nil {
-		return s, err
-	}
-	if s.committed, err = c.latest(ctx, "commits/"); err != nil {
+	if s.planned, s.committed, err = c.latestBatches(ctx); err != nil {
 		return s, err
 	}
 	if s.queryID, err = c.queryID(ctx, s.planned >= 0); err != nil {
@@ -218,6 +215,27 @@ func (c checkpoint) load(ctx context.Context) (s checkpointState, err error) {
 		return s, fmt.Errorf("%w: %s is missing; %s", ErrCheckpointFormat, c.bucket.URI(initialKey), damaged)
 	}
 	return s, nil
+}
+
+// latestBatches are the last batches planned and committed at one time: another
+// run may write between two looks.
+func (c checkpoint) latestBatches(ctx context.Context) (planned, committed int64, err error) {
+	if planned, err = c.latest(ctx, "offsets/"); err != nil {
+		return 0, 0, err
+	}
+	for {
+		if committed, err = c.lastCommitted(ctx); err != nil {
+			return 0, 0, err
+		}
+		before := planned
+		if planned, err = c.latest(ctx, "offsets/"); err != nil || planned == before {
+			return planned, committed, err
+		}
+	}
+}
+
+func (c checkpoint) lastCommitted(ctx context.Context) (int64, error) {
+	return c.latest(ctx, "commits/")
 }
 
 // latest is the highest batch of a log folder, -1 when it is empty.

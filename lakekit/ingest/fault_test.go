@@ -256,6 +256,35 @@ func TestCompactionFails(t *testing.T) {
 	w.checkNoOrphans(tablePrefix)
 }
 
+// A run begins while another one writes two batches between two of its calls to
+// the store: it goes on behind them, or says that there is another, and does not
+// take them for a fault of checkpoint or table.
+func TestBeginsBesideAnotherRun(t *testing.T) {
+	w := newWorld(t, 1)
+	w.sendRecords(1)
+	w.mustRun(w.options())
+	for n := int64(1); ; n++ {
+		var calls atomic.Int64
+		store := osstest.Faults(w.store, func(op, key string) error {
+			if calls.Add(1) == n {
+				for range 2 {
+					w.sendRecords(1)
+					w.mustRun(w.options())
+				}
+			}
+			return nil
+		})
+		if err := w.run(w.options().on(store)); err != nil && !errors.Is(err, ErrConcurrentRun) {
+			t.Fatalf("before call %d: %v", n, err)
+		}
+		w.checkExactlyOnce()
+		if calls.Load() < n {
+			t.Logf("%d calls", n-1)
+			return
+		}
+	}
+}
+
 // Of two runs of one query one ends with ErrConcurrentRun; nothing is lost,
 // nothing twice, and no file of the loser stays.
 func TestTwoRunsOfOneQuery(t *testing.T) {

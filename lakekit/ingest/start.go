@@ -21,6 +21,12 @@ import (
 // go on exactly; only after all checks does it write. After an error it can be
 // called again.
 func (q *Query) initialize(ctx context.Context) error {
+	// Another run may be active: what it has committed before the table is looked
+	// at must be in it, and what is in it must be planned when we look after.
+	committed, err := q.checkpoint.lastCommitted(ctx)
+	if err != nil {
+		return err
+	}
 	snapshot, err := q.openTable(ctx)
 	if err != nil {
 		return err
@@ -47,7 +53,7 @@ func (q *Query) initialize(ctx context.Context) error {
 	if state.isNew {
 		err = q.checkNew(snapshot)
 	} else {
-		err = q.checkResumed(snapshot, state, bound)
+		err = q.checkResumed(snapshot, committed, state, bound)
 	}
 	if err != nil {
 		return err
@@ -151,7 +157,7 @@ func (q *Query) checkNew(snapshot *delta.Snapshot) error {
 
 // checkResumed refuses a table that does not hold what the checkpoint says
 // was committed.
-func (q *Query) checkResumed(snapshot *delta.Snapshot, state checkpointState, bound binding) error {
+func (q *Query) checkResumed(snapshot *delta.Snapshot, committed int64, state checkpointState, bound binding) error {
 	if bound.TableID != "" {
 		q.bound = bound
 		if err := q.checkTable(snapshot); err != nil {
@@ -162,9 +168,9 @@ func (q *Query) checkResumed(snapshot *delta.Snapshot, state checkpointState, bo
 	if !ok {
 		txn.Version = -1
 	}
-	if txn.Version < state.committed {
+	if txn.Version < committed {
 		return fmt.Errorf("%w: by the checkpoint %s batch %d was committed, but %s has the query's batches only to %d; reset table and checkpoint together, or give the table a new checkpoint",
-			ErrTableReplaced, folder(q.checkpoint.bucket), state.committed, q.table.URI(), txn.Version)
+			ErrTableReplaced, folder(q.checkpoint.bucket), committed, q.table.URI(), txn.Version)
 	}
 	if txn.Version > state.planned {
 		return fmt.Errorf("%w: %s has batch %d of this query, the checkpoint %s only plans to %d; bring the newer checkpoint back, or reset table and checkpoint together",
