@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"os"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -275,12 +276,18 @@ func (b *sandbox) query(ctx context.Context, s *statement, sources []*source, re
 	if maxRows >= 0 && s.explain == "" {
 		prefix, suffix = "SELECT * FROM (", fmt.Sprintf("\n) LIMIT %d", maxRows+1)
 	}
-	rows, err := b.conn.QueryContext(ctx, prefix+text+suffix)
-	if err != nil {
-		return nil, s.executionError(err, func(position int) int { return back(position - len(prefix)) })
+	rows, columns, err := b.run(ctx, prefix+text+suffix)
+	if err == nil && slices.ContainsFunc(columns, resultColumn.unreadable) {
+		rows.Close()
+		selected, from := readable(columns)
+		prefix, suffix = selected+prefix, suffix+from
+		rows, _, err = b.run(ctx, prefix+text+suffix)
 	}
-	defer rows.Close()
-	result, err := readRows(rows, b.zone, request.Each)
+	var result *api.Result
+	if err == nil {
+		defer rows.Close()
+		result, err = readRows(rows, columns, b.zone, request.Each)
+	}
 	if err != nil {
 		return nil, s.executionError(err, func(position int) int { return back(position - len(prefix)) })
 	}
@@ -301,6 +308,19 @@ func (b *sandbox) query(ctx context.Context, s *statement, sources []*source, re
 		result.Rows = nil
 	}
 	return result, nil
+}
+
+// run starts a statement; the caller closes the rows.
+func (b *sandbox) run(ctx context.Context, statement string) (*sql.Rows, []resultColumn, error) {
+	rows, err := b.conn.QueryContext(ctx, statement)
+	if err != nil {
+		return nil, nil, err
+	}
+	columns, err := resultColumns(rows)
+	if err != nil {
+		rows.Close()
+	}
+	return rows, columns, err
 }
 
 // quote writes a SQL string, quoteName an identifier.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"math/big"
+	"slices"
 	"strings"
 	"time"
 
@@ -14,23 +15,36 @@ import (
 	"taxilake/lakekit/api"
 )
 
+// resultColumn is a column of a result.
+type resultColumn struct {
+	valueType
+	label string
+}
+
+func resultColumns(rows *sql.Rows) ([]resultColumn, error) {
+	given, err := rows.ColumnTypes()
+	if err != nil {
+		return nil, err
+	}
+	columns := make([]resultColumn, len(given))
+	for i, c := range given {
+		if columns[i].valueType, err = parseValueType(c.DatabaseTypeName()); err != nil {
+			return nil, fmt.Errorf("column %s: %w", c.Name(), err)
+		}
+		columns[i].label = c.Name()
+	}
+	return columns, nil
+}
+
 // partRows is how many rows Request.Each gets at once.
 const partRows = 10_000
 
 // readRows reads a result with Spark's types. All parts but the last go to each,
 // if it is given.
-func readRows(rows *sql.Rows, zone zone, each func(*api.Result) error) (*api.Result, error) {
-	columns, err := rows.ColumnTypes()
-	if err != nil {
-		return nil, err
-	}
-	types := make([]valueType, len(columns))
+func readRows(rows *sql.Rows, columns []resultColumn, zone zone, each func(*api.Result) error) (*api.Result, error) {
 	result := &api.Result{Columns: make([]api.Column, len(columns)), Rows: [][]any{}, TimeZone: zone.name}
 	for i, c := range columns {
-		if types[i], err = parseValueType(c.DatabaseTypeName()); err != nil {
-			return nil, fmt.Errorf("column %s: %w", c.Name(), err)
-		}
-		result.Columns[i] = api.Column{Name: c.Name(), Type: types[i].spark()}
+		result.Columns[i] = api.Column{Name: c.label, Type: c.spark()}
 	}
 	for rows.Next() {
 		if each != nil && len(result.Rows) == partRows {
@@ -48,15 +62,15 @@ func readRows(rows *sql.Rows, zone zone, each func(*api.Result) error) (*api.Res
 			return nil, err
 		}
 		for i := range row {
-			row[i] = types[i].convert(row[i], zone.location)
+			row[i] = columns[i].convert(row[i], zone.location)
 		}
 		result.Rows = append(result.Rows, row)
 	}
 	if err := rows.Err(); err != nil {
 		return nil, err
 	}
-	for i, t := range types {
-		if t.name == "HUGEINT" {
+	for i, c := range columns {
+		if c.name == "HUGEINT" {
 			narrow(result, i)
 		}
 	}
@@ -198,6 +212,44 @@ func (t valueType) spark() string {
 	return "string"
 }
 
+// unreadableKeys are types of keys that the driver cannot hold in its maps, whose
+// keys are to be compared by Go.
+var unreadableKeys = []string{"BLOB", "LIST", "STRUCT", "MAP", "JSON", "UUID"}
+
+func (t valueType) unreadable() bool {
+	return t.name == "MAP" && slices.Contains(unreadableKeys, t.children[0].name) || slices.ContainsFunc(t.children, valueType.unreadable)
+}
+
+// readable is the SQL around a statement with columns of such maps that makes
+// them lists of entries.
+func readable(columns []resultColumn) (selected, from string) {
+	values, names := make([]string, len(columns)), make([]string, len(columns))
+	for i, c := range columns {
+		names[i] = fmt.Sprintf("c%d", i)
+		values[i] = c.readable(names[i], 0)
+	}
+	return "SELECT " + strings.Join(values, ", ") + " FROM (", "\n) AS r(" + strings.Join(names, ", ") + ")"
+}
+
+func (t valueType) readable(x string, depth int) string {
+	if !t.unreadable() {
+		return x
+	}
+	element := fmt.Sprintf("e%d", depth)
+	switch t.name {
+	case "LIST":
+		return fmt.Sprintf("list_transform(%s, lambda %s: %s)", x, element, t.children[0].readable(element, depth+1))
+	case "MAP":
+		return fmt.Sprintf("list_transform(map_entries(%s), lambda %s: {'key': %s, 'value': %s})", x, element,
+			t.children[0].readable(element+".key", depth+1), t.children[1].readable(element+".value", depth+1))
+	}
+	members := make([]string, len(t.children))
+	for i, child := range t.children {
+		members[i] = quoteName(t.fields[i]) + " := " + child.readable(fmt.Sprintf("struct_extract(%s, %s)", x, quote(t.fields[i])), depth+1)
+	}
+	return fmt.Sprintf("CASE WHEN %s IS NOT NULL THEN struct_pack(%s) END", x, strings.Join(members, ", "))
+}
+
 // convert turns the driver's value into the result's.
 func (t valueType) convert(value any, location *time.Location) any {
 	switch v := value.(type) {
@@ -236,6 +288,14 @@ func (t valueType) convert(value any, location *time.Location) any {
 				list[i] = t.children[0].convert(v[i], location)
 			}
 			return list
+		}
+		if t.name == "MAP" { // see readable
+			entries := make([]api.MapEntry, len(v))
+			for i := range v {
+				entry, _ := v[i].(map[string]any)
+				entries[i] = api.MapEntry{Key: t.children[0].convert(entry["key"], location), Value: t.children[1].convert(entry["value"], location)}
+			}
+			return entries
 		}
 	case map[string]any:
 		if t.name == "STRUCT" {
