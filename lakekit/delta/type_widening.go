@@ -35,6 +35,12 @@ func widens(from, to DataType) bool {
 	return false
 }
 
+// Widened tells whether files may hold the column in a type it had before.
+func (f Field) Widened() bool {
+	_, changed := f.Metadata[typeChangesKey]
+	return changed
+}
+
 // checkTypeChanges refuses a schema with a change of type that we cannot read
 // across.
 func checkTypeChanges(schema Schema) error {

@@ -405,7 +405,7 @@ func (s *skipping) column(expression any) (fileColumn, bool) {
 	if isPartitionColumn(s.snapshot.Metadata().PartitionColumns, f.Name) {
 		return s.partitionColumn(physical, f.Type), true
 	}
-	return dataColumn(physical, f.Type), true
+	return dataColumn(physical, f), true
 }
 
 func (s *skipping) partitionColumn(physical string, t delta.DataType) fileColumn {
@@ -431,7 +431,8 @@ const maxJSONDigits = 15
 // all of them raise what they have cut.
 const shortestCut = 32
 
-func dataColumn(physical string, t delta.DataType) fileColumn {
+func dataColumn(physical string, f delta.Field) fileColumn {
+	t := f.Type
 	pointer := "/" + strings.NewReplacer("~", "~0", "/", "~1").Replace(physical)
 	stat := func(kind string) string { return fmt.Sprintf("(stats ->> %s)", quote("/"+kind+pointer)) }
 	nulls, rows := "TRY_CAST("+stat("nullCount")+" AS BIGINT)", "TRY_CAST((stats ->> '/numRecords') AS BIGINT)"
@@ -448,6 +449,12 @@ func dataColumn(physical string, t delta.DataType) fileColumn {
 		c.high = fmt.Sprintf("CASE WHEN length(%s) >= %d THEN %s || chr(1114111) ELSE %s END", c.high, shortestCut, c.high, c.high)
 	case delta.Float, delta.Double:
 		c.unordered = true
+		if t == delta.Double && f.Widened() {
+			// 0.7 in the statistics of a file of floats stands for the float, which as
+			// a double is 0.699999988079071.
+			c.low = fmt.Sprintf("least(%s, TRY_CAST(%s AS FLOAT))", c.low, stat("minValues"))
+			c.high = fmt.Sprintf("greatest(%s, TRY_CAST(%s AS FLOAT))", c.high, stat("maxValues"))
+		}
 		c.low = fmt.Sprintf("CASE WHEN NOT isnan(%s) THEN %s END", c.low, c.low)
 	case delta.Timestamp:
 		zoned := "CASE WHEN regexp_matches(%s, '(Z|[+-][0-9][0-9]:[0-9][0-9])$') THEN %s END"

@@ -209,6 +209,22 @@ func TestSkippingChangesNoAnswer(t *testing.T) {
 	}
 }
 
+// TestSkippingOfWidenedFloats: the statistics of a file of floats say 1.1, which
+// in a column of doubles is another number.
+func TestSkippingOfWidenedFloats(t *testing.T) {
+	e := openEngine(t)
+	request := openTable(t, copyGolden(t, "spark_type_widening", ""))
+	for where, want := range map[string]string{
+		"f = 1.100000023841858::DOUBLE":  "[[1]]",
+		"f >= 1.100000023841858::DOUBLE": "[[1]]",
+		"f = 1.1::DOUBLE":                "[[3]]",
+	} {
+		if got := answer(mustQuery(t, e, "SELECT id FROM t WHERE "+where, request)); got != want {
+			t.Errorf("%s: %s, want %s", where, got, want)
+		}
+	}
+}
+
 func answer(r *api.Result) string { return fmt.Sprint(r.Rows) }
 
 // TestExplain ends with what was skipped.
