@@ -1,6 +1,7 @@
 package query
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -171,10 +172,14 @@ func (e *Engine) run(ctx context.Context, statement string, request Request) (*a
 			return nil, err
 		}
 	}
-	if err := box.install(ctx, parsed, sources); err != nil {
-		return nil, err
+	var result *api.Result
+	if err = box.install(ctx, parsed, sources); err == nil {
+		result, err = box.query(ctx, parsed, sources, request)
 	}
-	return box.query(ctx, parsed, sources, request)
+	if f, ok := readFailure(err); ok && f.ofFile() {
+		err = cmp.Or(box.damagedFile(ctx, sources), err)
+	}
+	return result, err
 }
 
 func (r Request) maxRows() int {

@@ -2,6 +2,7 @@ package query
 
 import (
 	"cmp"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -135,6 +136,27 @@ func readFailure(err error) (failure, bool) {
 		return failure{Type: kind, Message: message}, true
 	}
 	return f, true
+}
+
+// ofFile tells whether a damaged Parquet file may be behind it, which DuckDB
+// seldom names.
+func (f failure) ofFile() bool {
+	return f.Type == "IO" || f.Type == "Invalid" || f.Type == "Invalid Input" && strings.Contains(strings.ToLower(f.Message), "parquet")
+}
+
+// damagedFile reads the files of a failed statement one by one and returns the
+// error of the first that cannot be read, nil for none.
+func (b *sandbox) damagedFile(ctx context.Context, sources []*source) error {
+	for _, s := range sources {
+		for _, file := range s.files {
+			// A count would be answered by the statistics of the file.
+			_, err := b.conn.ExecContext(ctx, "SELECT bit_xor(hash(COLUMNS(*))) FROM read_parquet("+quote(escapeGlob(file.path))+", hive_partitioning = false)")
+			if f, ok := readFailure(err); ok && f.ofFile() {
+				return fmt.Errorf("read table %s: version %d: %s: the data file is damaged: %s", s.ref.name, s.snapshot.Version(), file.add.Path, firstParagraph(f.Message))
+			}
+		}
+	}
+	return nil
 }
 
 // firstParagraph leaves out DuckDB's own excerpt of the statement, which is the
