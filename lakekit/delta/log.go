@@ -193,6 +193,9 @@ func readCommits(ctx context.Context, bucket oss.Bucket, files []logFile) ([]*co
 			if err != nil {
 				return fmt.Errorf("read version %d of %s: %w", file.version, bucket.URI(""), err)
 			}
+			if len(bytes.TrimSpace(content)) == 0 { // as a crash leaves it: every writer commits at least one action
+				return fmt.Errorf("%w: %s is empty", ErrCorruptLog, bucket.URI(file.key))
+			}
 			commit, err := parseCommit(bucket.URI(file.key), bytes.NewReader(content))
 			if err != nil {
 				return err

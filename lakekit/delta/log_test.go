@@ -41,7 +41,7 @@ func TestBrokenLogs(t *testing.T) {
 		{"no protocol", map[string]string{version(0): lines(metadataLine)}, ErrCorruptLog, "version 0 of oss://lake has no protocol"},
 		{"no metadata", map[string]string{version(0): lines(protocolLine)}, ErrCorruptLog, "version 0 of oss://lake has no metaData"},
 		{"truncated line", map[string]string{version(0): lines(protocolLine, metadataLine), version(1): addLine[:40]}, ErrCorruptLog, version(1) + " line 1"},
-		{"empty commit", map[string]string{version(0): ""}, ErrCorruptLog, "no protocol"},
+		{"empty commit", map[string]string{version(0): lines(protocolLine, metadataLine), version(1): "\n"}, ErrCorruptLog, version(1) + " is empty"},
 		{"add without path", map[string]string{version(0): lines(protocolLine, metadataLine, `{"add":{"size":1}}`)}, ErrCorruptLog, version(0) + " line 3: add without a path"},
 		{"action of the wrong type", map[string]string{version(0): lines(protocolLine, metadataLine, `{"add":7}`)}, ErrCorruptLog, version(0) + " line 3"},
 		{"schema is no JSON", map[string]string{version(0): lines(protocolLine, strings.Replace(metadataLine, `{\"type`, `{type`, 1))}, ErrCorruptLog, "schema of version 0"},
