@@ -125,7 +125,7 @@ func (t *Table) deletionVectorKey(v *DeletionVector) (string, error) {
 	if split == 0 {
 		return name, nil
 	}
-	return v.PathOrInlineDv[:split] + "/" + name, nil
+	return inside(v.PathOrInlineDv[:split] + "/" + name)
 }
 
 // keyOf is the key of an absolute URI inside the table.

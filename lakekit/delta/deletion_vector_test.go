@@ -70,8 +70,10 @@ func TestDeletionVectorKey(t *testing.T) {
 			t.Errorf("%s is %q, %v; want %q", test.path, got, err, test.want)
 		}
 	}
-	if _, err := table.deletionVectorKey(&DeletionVector{StorageType: "p", PathOrInlineDv: "s3://other/c.bin"}); !errors.Is(err, ErrUnsupported) {
-		t.Errorf("outside the table: %v", err)
+	for _, v := range []DeletionVector{{StorageType: "p", PathOrInlineDv: "s3://other/c.bin"}, {StorageType: "p", PathOrInlineDv: "oss://lake/%2e%2e/c.bin"}, {StorageType: "u", PathOrInlineDv: "..^-aqEH.-t@S}K{vb[*k^"}} {
+		if _, err := table.deletionVectorKey(&v); !errors.Is(err, ErrUnsupported) {
+			t.Errorf("outside the table: %v", err)
+		}
 	}
 	local := newTable(must[oss.Bucket](t)(oss.OpenDir(t.TempDir())))
 	uri := "file://" + strings.TrimPrefix(strings.TrimPrefix(local.URI(), "file:"), "//") + "/x/y.bin"

@@ -3,6 +3,7 @@ package delta
 import (
 	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 )
 
@@ -17,6 +18,14 @@ func decodePath(path string) (string, error) {
 	key, err := url.PathUnescape(path)
 	if err != nil {
 		return "", fmt.Errorf("%w: path of data file %q: %w", ErrCorruptLog, path, err)
+	}
+	return inside(key)
+}
+
+// inside refuses a key that leads out of the table's folder.
+func inside(key string) (string, error) {
+	if slices.Contains(strings.Split(key, "/"), "..") {
+		return "", fmt.Errorf("%w: file outside the table: %s", ErrUnsupported, key)
 	}
 	return key, nil
 }
