@@ -42,26 +42,24 @@ const (
 )
 
 // DeletedRows are the indexes, in ascending order, of the rows of a live data
-// file that are deleted: nil for a file without a deletion vector. A vector that
+// file, of so many records, that are deleted: nil for a file without a deletion
+// vector. Statistics need not say how many: Spark leaves them out of checkpoints
+// under delta.checkpoint.writeStatsAsJson=false. A vector that
 // does not agree with its checksum, its size or its cardinality is
 // ErrCorruptLog (PROTOCOL.md, section Deletion Vector Format).
-func (s *Snapshot) DeletedRows(ctx context.Context, add Add) ([]int64, error) {
+func (s *Snapshot) DeletedRows(ctx context.Context, add Add, records int64) ([]int64, error) {
 	if add.DeletionVector == nil {
 		return nil, nil
 	}
-	rows, err := s.table.deletedRows(ctx, &add)
+	rows, err := s.table.deletedRows(ctx, add.DeletionVector, records)
 	if err != nil {
 		return nil, fmt.Errorf("read the deletion vector of %s of version %d of %s: %w", add.Path, s.version, s.table.URI(), err)
 	}
 	return rows, nil
 }
 
-func (t *Table) deletedRows(ctx context.Context, add *Add) ([]int64, error) {
-	v := add.DeletionVector
-	records, known := add.NumRecords()
+func (t *Table) deletedRows(ctx context.Context, v *DeletionVector, records int64) ([]int64, error) {
 	switch {
-	case !known:
-		return nil, fmt.Errorf("%w: the file has no numRecords, which a deletion vector needs", ErrCorruptLog)
 	case v.Cardinality < 0 || v.Cardinality > records:
 		return nil, fmt.Errorf("%w: it deletes %d of %d rows", ErrCorruptLog, v.Cardinality, records)
 	case v.SizeInBytes < 0 || v.SizeInBytes > maxDeletionVector:

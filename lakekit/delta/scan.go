@@ -72,10 +72,6 @@ func (s *Snapshot) scanFile(ctx context.Context, schema *arrow.Schema, add *Add,
 		return err
 	}
 	defer object.Close()
-	deleted, err := s.DeletedRows(ctx, *add)
-	if err != nil {
-		return err
-	}
 	var plan *filePlan
 	var source *file.Reader
 	var batches pqarrow.RecordReader
@@ -99,10 +95,16 @@ func (s *Snapshot) scanFile(ctx context.Context, schema *arrow.Schema, add *Add,
 	if err != nil {
 		return err
 	}
-	if len(plan.leaves) == 0 {
+	if batches != nil {
+		defer batches.Release()
+	}
+	deleted, err := s.DeletedRows(ctx, *add, source.NumRows())
+	if err != nil {
+		return err
+	}
+	if batches == nil {
 		return plan.yieldNulls(ctx, source.NumRows()-int64(len(deleted)), yield)
 	}
-	defer batches.Release()
 	for left := source.NumRows(); left > 0; {
 		first := source.NumRows() - left
 		var rows arrow.RecordBatch

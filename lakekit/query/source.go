@@ -207,9 +207,6 @@ func (s *source) fetchFile(ctx context.Context, e *Engine, f *sourceFile) (relea
 	if err != nil {
 		return nil, err
 	}
-	if f.deleted, err = s.snapshot.DeletedRows(ctx, f.add); err != nil {
-		return nil, err
-	}
 	path, release, err := e.cache.acquire(ctx, s.table.Bucket(), key, f.add.Size)
 	if err != nil {
 		return nil, err
@@ -217,6 +214,9 @@ func (s *source) fetchFile(ctx context.Context, e *Engine, f *sourceFile) (relea
 	footer, err := e.footers.of(path)
 	if recorded, ok := f.add.NumRecords(); err == nil && ok && recorded != footer.rows {
 		err = fmt.Errorf("the file has %d rows, the log says %d", footer.rows, recorded)
+	}
+	if err == nil {
+		f.deleted, err = s.snapshot.DeletedRows(ctx, f.add, footer.rows)
 	}
 	if err != nil {
 		release()

@@ -194,6 +194,16 @@ def spark_deletion_vectors_checkpoint(name):
     done(name)
 
 
+def spark_deletion_vectors_without_stats(name):
+    """A checkpoint that says of no file how many rows it has."""
+    p = table(name)
+    create(p, "id BIGINT, note STRING", {"delta.enableDeletionVectors": "true", "delta.checkpointInterval": "2", "delta.checkpointPolicy": "classic", "delta.checkpoint.writeStatsAsJson": "false"})
+    spark().sql(f"INSERT INTO delta.`{p}` SELECT /*+ COALESCE(1) */ id, concat('note ', id) FROM range(20)")
+    spark().sql(f"DELETE FROM delta.`{p}` WHERE id IN (0, 7, 19)")
+    drop_early_json(name, 2)
+    done(name)
+
+
 def spark_deletion_vectors_shared(name):
     """The vectors of several data files in one file."""
     p = table(name)
