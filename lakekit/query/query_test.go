@@ -272,6 +272,27 @@ func TestPartitions(t *testing.T) {
 	}
 }
 
+// TestPartitionYears: Java writes a sign before years beyond 9999.
+func TestPartitionYears(t *testing.T) {
+	e := openEngine(t)
+	for _, test := range []struct {
+		text string
+		as   delta.Primitive
+		want string
+	}{
+		{"+10000-01-01", delta.Date, "10000-01-01"},
+		{"+10000-01-01T05:44:59.999999Z", delta.Timestamp, "10000-01-01 05:44:59.999999"},
+		{"+294247-01-01 00:00:00", delta.TimestampNTZ, "294247-01-01 00:00:00"},
+		{"-0044-03-15", delta.Date, "-0044-03-15"},
+		{"+1", delta.String, "+1"},
+	} {
+		r := mustQuery(t, e, "SELECT "+partitionValue(test.text, test.as)+" AS x", Request{})
+		if got := r.Strings("x")[0]; got != test.want {
+			t.Errorf("%s is %s, want %s", test.text, got, test.want)
+		}
+	}
+}
+
 func TestColumnsAddedAndDroppedLater(t *testing.T) {
 	bucket := oss.NewMemory("lake")
 	table := create(t, bucket, taxiSchema)

@@ -384,6 +384,10 @@ func isPartitionColumn(columns []string, name string) bool {
 // partitionValue writes a value of a partition as a constant (PROTOCOL.md,
 // section Partition Value Serialization): empty is NULL, timestamps are in UTC.
 func partitionValue(text string, t delta.DataType) string {
+	switch t {
+	case delta.Date, delta.Timestamp, delta.TimestampNTZ:
+		text = strings.TrimPrefix(text, "+") // as Java writes a year beyond 9999
+	}
 	switch {
 	case text == "":
 		return nullOf(t)
