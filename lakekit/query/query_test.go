@@ -579,6 +579,20 @@ func TestNamesHaveNoCase(t *testing.T) {
 	}
 }
 
+// TestNoColumns: Spark makes such tables, to give them columns later.
+func TestNoColumns(t *testing.T) {
+	bucket := oss.NewMemory("lake")
+	log := `{"protocol":{"minReaderVersion":1,"minWriterVersion":2}}` + "\n" +
+		`{"metaData":{"id":"x","format":{"provider":"parquet"},"schemaString":"{\"type\":\"struct\",\"fields\":[]}","partitionColumns":[],"configuration":{}}}`
+	if err := bucket.Put(t.Context(), "_delta_log/00000000000000000000.json", strings.NewReader(log)); err != nil {
+		t.Fatal(err)
+	}
+	_, err := openEngine(t).Query(t.Context(), "SELECT * FROM t", openTable(t, bucket))
+	if err == nil || !strings.Contains(err.Error(), "version 0 has no columns") {
+		t.Errorf("the error is %v", err)
+	}
+}
+
 // TestNoDeltaTable: a name whose place holds no table is not suggested for itself.
 func TestNoDeltaTable(t *testing.T) {
 	request := Request{

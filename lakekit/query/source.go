@@ -272,6 +272,9 @@ func (s *source) groups() []*group {
 // install creates the view that stands for the table, and the tables of deleted
 // rows it needs.
 func (s *source) install(ctx context.Context, b *sandbox) error {
+	if len(s.snapshot.Schema().Fields) == 0 {
+		return fmt.Errorf("version %d has no columns; add some first", s.snapshot.Version())
+	}
 	var branches []string
 	for i, g := range s.groups() {
 		deletedTable := ""
