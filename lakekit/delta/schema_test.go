@@ -91,6 +91,9 @@ func FuzzSchemaJSON(f *testing.F) {
 
 func TestCreateRefuses(t *testing.T) {
 	column := func(name string) Field { return Field{Name: name, Type: Long, Nullable: true} }
+	nested := func(t DataType) Definition {
+		return Definition{Schema: Schema{[]Field{column("id"), {Name: "n", Type: t, Nullable: true}}}}
+	}
 	tests := []struct {
 		name string
 		def  Definition
@@ -101,9 +104,15 @@ func TestCreateRefuses(t *testing.T) {
 		{"no name", Definition{Schema: Schema{[]Field{column("")}}}, "no name"},
 		{"bad name", Definition{Schema: Schema{[]Field{column("pickup time")}}}, `"pickup time"`},
 		{"bad nested name", Definition{Schema: Schema{[]Field{{Name: "s", Type: Schema{[]Field{column("a=b")}}}}}}, `in "s"`},
-		{"no type", Definition{Schema: Schema{[]Field{{Name: "a"}}}}, `column "a": no column type`},
+		{"bad name in an array", nested(Array{Schema{[]Field{column("a"), column("A")}}, true}), `in "n": column "A" is there twice`},
+		{"bad name in a map", nested(Map{String, Schema{[]Field{column("")}}, true}), "no name"},
+		{"no type", Definition{Schema: Schema{[]Field{{Name: "a"}}}}, `in "a": no column type`},
+		{"unknown type", nested(Primitive("uuid")), `"uuid"`},
+		{"decimal too long", nested(Array{Decimal{39, 2}, true}), "decimal(39,2)"},
+		{"decimal of too many places", nested(Decimal{5, 7}), "decimal(5,7)"},
+		{"struct of nothing", nested(Schema{}), "needs a member"},
 		{"partition by no column", Definition{Schema: fare, PartitionBy: []string{"day"}}, `"day": no such column`},
-		{"partition by a struct", Definition{Schema: Schema{[]Field{column("a"), {Name: "s", Type: Schema{}}}}, PartitionBy: []string{"s"}}, "struct"},
+		{"partition by a struct", Definition{Schema: Schema{[]Field{column("a"), {Name: "s", Type: Schema{[]Field{column("b")}}}}}, PartitionBy: []string{"s"}}, "struct"},
 		{"partition by all", Definition{Schema: Schema{[]Field{column("a")}}, PartitionBy: []string{"a"}}, "not partitioned by"},
 		{"partition twice", Definition{Schema: fare, PartitionBy: []string{"id", "id"}}, "once"},
 		{"unknown property", Definition{Schema: fare, Properties: map[string]string{"delta.autoOptimise.autoCompact": "true"}}, `did you mean "delta.autoOptimize.autoCompact"?`},

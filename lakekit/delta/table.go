@@ -1,6 +1,7 @@
 package delta
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -256,14 +257,29 @@ func checkFields(fields []Field) error {
 			return fmt.Errorf("column name %q: without column mapping, Parquet takes none of \" ,;{}()\\n\\t=\"", f.Name)
 		}
 		seen[name] = true
-		if _, err := marshalType(f.Type); err != nil {
-			return fmt.Errorf("column %q: %w", f.Name, err)
-		}
-		if nested, ok := f.Type.(Schema); ok {
-			if err := checkFields(nested.Fields); err != nil {
-				return fmt.Errorf("in %q: %w", f.Name, err)
-			}
+		if err := checkType(f.Type); err != nil {
+			return fmt.Errorf("in %q: %w", f.Name, err)
 		}
 	}
 	return nil
+}
+
+func checkType(t DataType) error {
+	switch t := t.(type) {
+	case Schema:
+		if len(t.Fields) == 0 {
+			return errors.New("a struct needs a member")
+		}
+		return checkFields(t.Fields)
+	case Array:
+		return checkType(t.Element)
+	case Map:
+		return cmp.Or(checkType(t.Key), checkType(t.Value))
+	}
+	name, err := marshalType(t)
+	if err != nil {
+		return err
+	}
+	_, err = unmarshalType(name, 0)
+	return err
 }
