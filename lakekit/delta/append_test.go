@@ -179,12 +179,21 @@ func TestPartitionValuesInTheLog(t *testing.T) {
 	}
 }
 
-func TestPartitionsThatJSONCannotHold(t *testing.T) {
-	schema := Schema{[]Field{column("p", Binary), column("x", Long)}}
-	table := must[*Table](t)(Create(t.Context(), oss.NewMemory("lake"), Definition{Schema: schema, PartitionBy: []string{"p"}}))
-	_, err := table.Append(t.Context(), AppendOptions{}, batchOf(t, schema, `[{"p":"/w==","x":1}]`))
-	if !errors.Is(err, ErrSchemaMismatch) || !strings.Contains(err.Error(), `"p"`) {
-		t.Fatalf("error %v", err)
+func TestPartitionsThatTheLogCannotHold(t *testing.T) {
+	for _, test := range []struct {
+		typ   DataType
+		value string // JSON
+	}{
+		{Binary, `"/w=="`},
+		{Date, `-719529`}, {Date, `2932897`},
+		{Timestamp, `-62135596800000001`}, {Timestamp, `253402300800000000`}, {TimestampNTZ, `9223372036854775807`},
+	} {
+		schema := Schema{[]Field{column("p", test.typ), column("x", Long)}}
+		table := must[*Table](t)(Create(t.Context(), oss.NewMemory("lake"), Definition{Schema: schema, PartitionBy: []string{"p"}}))
+		_, err := table.Append(t.Context(), AppendOptions{}, batchOf(t, schema, `[{"p":`+test.value+`,"x":1}]`))
+		if !errors.Is(err, ErrSchemaMismatch) || !strings.Contains(err.Error(), `"p"`) {
+			t.Errorf("%s %s: error %v", test.typ, test.value, err)
+		}
 	}
 }
 

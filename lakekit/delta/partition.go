@@ -60,13 +60,13 @@ func partitionValue(column arrow.Array, i int) (string, error) {
 	}
 	switch column := column.(type) {
 	case *array.Timestamp:
-		at := column.Value(i).ToTime(arrow.Microsecond)
+		layout := partitionTimestamp
 		if column.DataType().(*arrow.TimestampType).TimeZone == "" {
-			return at.Format(partitionTimestampNTZ), nil
+			layout = partitionTimestampNTZ
 		}
-		return at.Format(partitionTimestamp), nil
+		return partitionTime(column.Value(i).ToTime(arrow.Microsecond), layout)
 	case *array.Date32:
-		return column.Value(i).ToTime().Format(time.DateOnly), nil
+		return partitionTime(column.Value(i).ToTime(), time.DateOnly)
 	case *array.Float64:
 		return partitionFloat(column.Value(i), 64), nil
 	case *array.Float32:
@@ -83,6 +83,15 @@ func partitionValue(column arrow.Array, i int) (string, error) {
 	default:
 		return column.ValueStr(i), nil
 	}
+}
+
+// partitionTime refuses years that engines, and we, cannot read back.
+func partitionTime(at time.Time, layout string) (string, error) {
+	text := at.Format(layout)
+	if !fourDigits(at) {
+		return "", fmt.Errorf("%w: the year of %s is not 1 to 9999 and cannot name a partition", ErrSchemaMismatch, text)
+	}
+	return text, nil
 }
 
 // partitionFloat names infinity as Java does.
