@@ -30,9 +30,11 @@ const (
 	// maxOpenFiles bounds the temporary files and encoders of a write to many
 	// partitions; beyond it, files are closed before they are large.
 	maxOpenFiles = 256
-	// maxPartitionFolder bytes; a longer value stays out of the path, which
-	// readers do not interpret.
-	maxPartitionFolder = 200
+	// maxPartitionFolder bytes, and maxPartitionFolders of all of them: a longer
+	// value stays out of the path, which readers do not interpret. A key of OSS
+	// has 1,023, of which the table's own folder takes some.
+	maxPartitionFolder  = 200
+	maxPartitionFolders = 500
 )
 
 // WriteFiles uploads the rows as Parquet data files with statistics: one per
@@ -277,7 +279,8 @@ func (w *tableWriter) writePartition(rows arrow.RecordBatch, values map[string]s
 func (w *tableWriter) folder(values map[string]string) string {
 	var folder strings.Builder
 	for _, name := range w.snapshot.metadata.PartitionColumns {
-		if segment := hivePartition(name, values[name]); len(segment) <= maxPartitionFolder {
+		segment := hivePartition(name, values[name])
+		if len(segment) <= maxPartitionFolder && folder.Len()+len(segment) <= maxPartitionFolders {
 			folder.WriteString(segment + "/")
 		}
 	}

@@ -196,6 +196,26 @@ func TestPartitions(t *testing.T) {
 	}
 }
 
+// TestManyPartitionColumns: the values that fit into a key name folders.
+func TestManyPartitionColumns(t *testing.T) {
+	schema, row, by := Schema{[]Field{column("id", Long)}}, `[{"id":1`, []string{}
+	for i := range 8 {
+		name := fmt.Sprintf("p%d", i)
+		schema.Fields, by = append(schema.Fields, column(name, String)), append(by, name)
+		row += fmt.Sprintf(`,%q:%q`, name, strings.Repeat("x", 150))
+	}
+	table := must[*Table](t)(Create(t.Context(), must[*oss.Dir](t)(oss.OpenDir(t.TempDir())), Definition{Schema: schema, PartitionBy: by}))
+	given := batchOf(t, schema, row+"}]")
+	must[int64](t)(table.Append(t.Context(), AppendOptions{}, given))
+	s := must[*Snapshot](t)(table.Snapshot(t.Context()))
+	if got := rowsOf(t, s); len(got) != 1 || strings.Count(got[0], strings.Repeat("x", 150)) != 8 {
+		t.Errorf("got %s", got)
+	}
+	if path := s.Files()[0].Path; strings.Count(path, "/") != 3 {
+		t.Errorf("path %s", path)
+	}
+}
+
 func TestWriteFilesChecksTheSchema(t *testing.T) {
 	schema := Schema{[]Field{{Name: "id", Type: Long, Nullable: false}, {Name: "x", Type: Double, Nullable: true}}}
 	tests := []struct {
