@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/apache/arrow-go/v18/arrow"
@@ -67,8 +68,8 @@ func (t *Table) Checkpoint(ctx context.Context) error {
 		return fmt.Errorf("checkpoint version %d of %s: %w", s.version, t.URI(), err)
 	}
 	key := fmt.Sprintf("%s%020d.checkpoint.parquet", logPrefix, s.version)
-	if err := t.bucket.Put(ctx, key, spool); err != nil {
-		return fmt.Errorf("write %s: %w", t.bucket.URI(key), err)
+	if err := t.replaceLogFile(ctx, key, spool); err != nil {
+		return err
 	}
 	hint, err := json.Marshal(map[string]int64{
 		"version": s.version, "size": actions, "sizeInBytes": size, "numOfAddFiles": int64(len(s.adds)),
@@ -76,13 +77,18 @@ func (t *Table) Checkpoint(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	// On a local file system Spark leaves a checksum beside the hint, which
-	// would condemn the new one.
-	if err := t.bucket.Delete(ctx, lastCheckpointSumKey); err != nil {
-		return fmt.Errorf("delete %s: %w", t.bucket.URI(lastCheckpointSumKey), err)
+	return t.replaceLogFile(ctx, lastCheckpointKey, bytes.NewReader(hint))
+}
+
+// replaceLogFile puts what another engine may have put before. On a local file
+// system Spark leaves a checksum beside its file, which would condemn the new one.
+func (t *Table) replaceLogFile(ctx context.Context, key string, body io.ReadSeeker) error {
+	sum := logPrefix + "." + strings.TrimPrefix(key, logPrefix) + ".crc"
+	if err := t.bucket.Delete(ctx, sum); err != nil {
+		return fmt.Errorf("delete %s: %w", t.bucket.URI(sum), err)
 	}
-	if err := t.bucket.Put(ctx, lastCheckpointKey, bytes.NewReader(hint)); err != nil {
-		return fmt.Errorf("write %s: %w", t.bucket.URI(lastCheckpointKey), err)
+	if err := t.bucket.Put(ctx, key, body); err != nil {
+		return fmt.Errorf("write %s: %w", t.bucket.URI(key), err)
 	}
 	return nil
 }

@@ -77,6 +77,25 @@ func TestCheckpointHoldsTheState(t *testing.T) {
 	equalIDs(t, ids(t, must[*Snapshot](t)(after.Snapshot(t.Context()))), sequence(0, 50))
 }
 
+// TestCheckpointWithoutForeignChecksums: those that Spark leaves on a local file
+// system are of the files it wrote.
+func TestCheckpointWithoutForeignChecksums(t *testing.T) {
+	bucket := oss.NewMemory("lake")
+	table := createFares(t, bucket, nil)
+	sums := []string{"_delta_log/._last_checkpoint.crc", "_delta_log/.00000000000000000000.checkpoint.parquet.crc"}
+	for _, key := range sums {
+		putText(t, bucket, key, "crc")
+	}
+	if err := table.Checkpoint(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for _, key := range sums {
+		if _, err := bucket.Head(t.Context(), key); !errors.Is(err, oss.ErrNotExist) {
+			t.Errorf("%s: %v", key, err)
+		}
+	}
+}
+
 func TestCheckpointOfTableFeatures(t *testing.T) {
 	bucket := oss.NewMemory("lake")
 	table := must[*Table](t)(Create(t.Context(), bucket, Definition{Schema: Schema{[]Field{{Name: "at", Type: TimestampNTZ, Nullable: true}}}}))

@@ -21,10 +21,9 @@ import (
 )
 
 const (
-	logPrefix            = "_delta_log/"
-	lastCheckpointKey    = logPrefix + "_last_checkpoint"
-	lastCheckpointSumKey = logPrefix + "._last_checkpoint.crc"
-	logReadParallelism   = 16 // hides the latency of a remote store
+	logPrefix          = "_delta_log/"
+	lastCheckpointKey  = logPrefix + "_last_checkpoint"
+	logReadParallelism = 16 // hides the latency of a remote store
 )
 
 func commitKey(version int64) string { return fmt.Sprintf("%s%020d.json", logPrefix, version) }

@@ -334,6 +334,12 @@ func TestRealRelay(t *testing.T) {
 			}
 			dropCommits(t, dir, snapshot(t, open(t, dir)).Version())
 		}},
+		{"spark checkpoints, we do so again", func(t *testing.T) {
+			statements(t, dir, nil, "ALTER TABLE T SET TBLPROPERTIES ('delta.checkpointInterval' = '1')")
+			if err := open(t, dir).Checkpoint(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}},
 		{"spark appends to our checkpoint", func(t *testing.T) { statements(t, dir, nil, "INSERT INTO T VALUES (3, 'spark', 'ü')") }},
 		{"delta-rs deletes and optimizes", func(t *testing.T) {
 			deltaRS.ask(t, request{"op": "delete", "path": dir, "where": "id = 202"}, nil)
