@@ -50,7 +50,7 @@ func (t *Table) tryAppend(ctx context.Context, opts AppendOptions, batches []arr
 			return 0, fmt.Errorf("append to %s: %w", t.URI(), err)
 		}
 	}
-	if commit.Adds, err = s.writeFiles(ctx, s.properties.targetFileSize, all(batches)); err != nil {
+	if commit.Adds, err = s.writeFiles(ctx, s.properties.targetFileSize, nil, all(batches)); err != nil {
 		return 0, fmt.Errorf("append to %s: %w", t.URI(), err)
 	}
 	partitionBy, err := json.Marshal(s.metadata.PartitionColumns)

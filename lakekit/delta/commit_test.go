@@ -143,7 +143,7 @@ func TestConflicts(t *testing.T) {
 	}
 	evolving := func(t *testing.T, table *Table, s *Snapshot) Commit {
 		evolved, metadata := must2[*Snapshot, *Metadata](t)(s.evolved([]arrow.RecordBatch{withExtra(fares(0, 1), "extra")}))
-		adds := must[[]Add](t)(evolved.writeFiles(t.Context(), 1<<20, all([]arrow.RecordBatch{withExtra(fares(1000, 5), "extra")})))
+		adds := must[[]Add](t)(evolved.writeFiles(t.Context(), 1<<20, nil, all([]arrow.RecordBatch{withExtra(fares(1000, 5), "extra")})))
 		return Commit{Operation: "WRITE", Adds: adds, Metadata: metadata, BlindAppend: true, ReadVersion: s.Version()}
 	}
 	restore := func(t *testing.T, _ *Table, s *Snapshot) Commit {

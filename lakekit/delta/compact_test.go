@@ -1,6 +1,7 @@
 package delta
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"maps"
@@ -160,6 +161,38 @@ func TestCompactCommit(t *testing.T) {
 
 // TestCompactionsCollide: of two that merge the same files one wins; the other
 // leaves nothing behind.
+// TestRewritesKeepPartitionValues as other writers have put them: only those know
+// in which zone a time without one is.
+func TestRewritesKeepPartitionValues(t *testing.T) {
+	schema := Schema{[]Field{column("at", Timestamp), column("x", Double), column("id", Long)}}
+	values := PartitionValues{"at": "2024-01-01 12:00:00", "x": "1.0"}
+	for name, rewrite := range map[string]func(context.Context, *Table) (CompactResult, error){
+		"compact":  func(ctx context.Context, t *Table) (CompactResult, error) { return t.Compact(ctx, CompactOptions{}) },
+		"optimize": func(ctx context.Context, t *Table) (CompactResult, error) { return t.Optimize(ctx, OptimizeOptions{}) },
+		"zorder": func(ctx context.Context, t *Table) (CompactResult, error) {
+			return t.Optimize(ctx, OptimizeOptions{ZOrderBy: []string{"id"}})
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			table := must[*Table](t)(Create(t.Context(), oss.NewMemory("lake"), Definition{Schema: schema, PartitionBy: []string{"at", "x"}}))
+			for version := range int64(2) {
+				adds := must[[]Add](t)(table.WriteFiles(t.Context(), batchOf(t, schema, `[{"at":"2024-01-01T12:00:00Z","x":1,"id":7}]`)))
+				adds[0].PartitionValues = values
+				must[int64](t)(table.Commit(t.Context(), Commit{Operation: "WRITE", Adds: adds, BlindAppend: true, ReadVersion: version}))
+			}
+			before := rowsOf(t, must[*Snapshot](t)(table.Snapshot(t.Context())))
+			must[CompactResult](t)(rewrite(t.Context(), table))
+			s := must[*Snapshot](t)(table.Snapshot(t.Context()))
+			if files := s.Files(); len(files) != 1 || !maps.Equal(files[0].PartitionValues, values) {
+				t.Errorf("files %+v", files)
+			}
+			if after := rowsOf(t, s); !slices.Equal(after, before) {
+				t.Errorf("rows %s, want %s", after, before)
+			}
+		})
+	}
+}
+
 func TestCompactionsCollide(t *testing.T) {
 	bucket := oss.NewMemory("lake")
 	table := createFares(t, bucket, nil)

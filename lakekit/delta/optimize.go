@@ -41,7 +41,7 @@ func (t *Table) Optimize(ctx context.Context, opts OptimizeOptions) (CompactResu
 	}
 	var bins [][]*Add
 	rewrite := func(bin []*Add) ([]Add, error) {
-		return s.writeFiles(ctx, compact.TargetSize, s.scanFiles(ctx, bin))
+		return s.writeFiles(ctx, compact.TargetSize, bin[0].PartitionValues, s.scanFiles(ctx, bin))
 	}
 	if len(columns) == 0 {
 		bins = planBins(chosen, compact)

@@ -50,7 +50,7 @@ func (t *Table) WriteFiles(ctx context.Context, batches ...arrow.RecordBatch) ([
 	if err != nil {
 		return nil, err
 	}
-	adds, err := snapshot.writeFiles(ctx, snapshot.properties.targetFileSize, all(batches))
+	adds, err := snapshot.writeFiles(ctx, snapshot.properties.targetFileSize, nil, all(batches))
 	if err != nil {
 		return nil, fmt.Errorf("write to %s: %w", t.URI(), err)
 	}
@@ -67,12 +67,15 @@ func all(batches []arrow.RecordBatch) iter.Seq2[arrow.RecordBatch, error] {
 	}
 }
 
-// writeFiles uploads all rows or, after an error, leaves no file behind.
-func (s *Snapshot) writeFiles(ctx context.Context, targetSize int64, rows iter.Seq2[arrow.RecordBatch, error]) ([]Add, error) {
+// writeFiles uploads all rows or, after an error, leaves no file behind. When it
+// rewrites rows of one partition, that keeps its values to the letter: engines
+// take some, such as a time without a zone, each in its own way.
+func (s *Snapshot) writeFiles(ctx context.Context, targetSize int64, partition PartitionValues, rows iter.Seq2[arrow.RecordBatch, error]) ([]Add, error) {
 	w, err := newTableWriter(ctx, s, targetSize)
 	if err != nil {
 		return nil, err
 	}
+	w.partition = partition
 	defer w.abort()
 	for batch, err := range rows {
 		if err == nil {
@@ -113,6 +116,7 @@ type tableWriter struct {
 	dataSchema Schema
 	dataArrow  *arrow.Schema
 	targetSize int64
+	partition  PartitionValues // of all rows; nil: see the rows
 	jobID      string
 
 	open  map[string]*fileWriter // by partition folder
@@ -146,8 +150,11 @@ func (w *tableWriter) write(batch arrow.RecordBatch) error {
 		return err
 	}
 	rows := array.NewRecordBatch(w.schema, columns, batch.NumRows())
-	if len(w.snapshot.metadata.PartitionColumns) == 0 {
-		return w.writePartition(rows, map[string]string{})
+	switch {
+	case w.partition != nil:
+		return w.writePartition(rows, w.partition)
+	case len(w.snapshot.metadata.PartitionColumns) == 0:
+		return w.writePartition(rows, PartitionValues{})
 	}
 	return w.split(rows)
 }

@@ -73,7 +73,7 @@ func (s *Snapshot) rewriteOrdered(ctx context.Context, files []*Add, columns []s
 	if err != nil {
 		return nil, err
 	}
-	return s.writeFiles(ctx, targetSize, curve.sorted(ctx, buckets))
+	return s.writeFiles(ctx, targetSize, files[0].PartitionValues, curve.sorted(ctx, buckets))
 }
 
 // zCurve orders rows by the interleaved ranks of their values.
