@@ -72,7 +72,9 @@ func (t *Table) Compact(ctx context.Context, opts CompactOptions) (CompactResult
 	result, err := t.replaceFiles(ctx, s, bins, Commit{
 		Operation:  "OPTIMIZE",
 		Parameters: map[string]any{"predicate": "[]", "zOrderBy": "[]", "clusterBy": "[]", "auto": opts.Auto},
-	}, func(bin []*Add) ([]Add, error) { return s.writeFiles(ctx, opts.TargetSize, bin[0].PartitionValues, s.scanFiles(ctx, bin)) })
+	}, func(bin []*Add) ([]Add, error) {
+		return s.writeFiles(ctx, opts.TargetSize, bin[0].PartitionValues, s.scanFiles(ctx, bin))
+	})
 	if err != nil {
 		return none, fmt.Errorf("compact %s: %w", t.URI(), err)
 	}

@@ -3,6 +3,7 @@ package delta
 import (
 	"fmt"
 	"slices"
+	"strings"
 )
 
 // The features that need something of a reader, and which we have. A vacuum
@@ -66,7 +67,7 @@ func checkUnused(m Metadata, schema Schema) error {
 		switch {
 		case hasPrefixFold(key, "delta.constraints."):
 			return fmt.Errorf("%w: the table has the check constraint %s", ErrUnsupported, key)
-		case key == "delta.enableChangeDataFeed" && value == "true":
+		case strings.EqualFold(key, "delta.enableChangeDataFeed") && strings.EqualFold(value, "true"):
 			return fmt.Errorf("%w: the table has a change data feed", ErrUnsupported)
 		}
 	}

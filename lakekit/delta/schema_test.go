@@ -194,6 +194,7 @@ func TestWritesRefused(t *testing.T) {
 		"unknown writer feature": {`{"protocol":{"minReaderVersion":1,"minWriterVersion":7,"writerFeatures":["appendOnly","rowTracking"]}}`, metadataLine, `"rowTracking"`},
 		"check constraint":       {`{"protocol":{"minReaderVersion":1,"minWriterVersion":3}}`, withMetadata(`"configuration":{}`, `"configuration":{"delta.constraints.positive":"id > 0"}`), "delta.constraints.positive"},
 		"change data feed":       {`{"protocol":{"minReaderVersion":1,"minWriterVersion":4}}`, withMetadata(`"configuration":{}`, `"configuration":{"delta.enableChangeDataFeed":"true"}`), "change data feed"},
+		"CHANGE DATA FEED":       {`{"protocol":{"minReaderVersion":1,"minWriterVersion":4}}`, withMetadata(`"configuration":{}`, `"configuration":{"delta.enableChangeDataFeed":"TRUE"}`), "change data feed"},
 		"invariant":              {protocolLine, withMetadata(`\"metadata\":{}`, `\"metadata\":{\"delta.invariants\":\"id > 0\"}`), "delta.invariants"},
 		"generated column":       {`{"protocol":{"minReaderVersion":1,"minWriterVersion":4}}`, withMetadata(`\"metadata\":{}`, `\"metadata\":{\"delta.generationExpression\":\"1\"}`), "delta.generationExpression"},
 	}
