@@ -137,7 +137,7 @@ func (t *Table) passWinners(ctx context.Context, c *Commit, version int64, winne
 		return version + 1, nil
 	}
 	last := listing.commits[len(listing.commits)-1].version
-	files, err := t.contiguous(listing.commits, version+1, last)
+	files, err := t.contiguous(ctx, listing.commits, version+1, last)
 	if err != nil {
 		return 0, err
 	}

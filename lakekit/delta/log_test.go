@@ -1,8 +1,10 @@
 package delta
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"slices"
 	"strings"
 	"testing"
@@ -301,4 +303,45 @@ func FuzzLogLines(f *testing.F) {
 		s.Detail()
 		s.planCompaction(CompactOptions{})
 	})
+}
+
+// unlisted leaves a key out of listings, as they may when it comes while they run.
+type unlisted struct {
+	oss.Bucket
+	key string
+}
+
+func (u unlisted) List(ctx context.Context, opts oss.ListOptions) iter.Seq2[oss.ObjectInfo, error] {
+	return func(yield func(oss.ObjectInfo, error) bool) {
+		for object, err := range u.Bucket.List(ctx, opts) {
+			if (err != nil || object.Key != u.key) && !yield(object, err) {
+				return
+			}
+		}
+	}
+}
+
+// TestCommitsDuringAListing: readers and writers do not take a commit that came
+// too late for the listing, beside one that did not, for a missing one.
+func TestCommitsDuringAListing(t *testing.T) {
+	bucket := oss.NewMemory("lake")
+	writer := createFares(t, bucket, nil)
+	appendFares(t, writer, 0, 10)
+	busy := unlisted{bucket, commitKey(3)}
+	reader, late := openFares(t, busy), openFares(t, busy)
+	for i := range int64(4) {
+		appendFares(t, writer, 10+i*10, 10)
+	}
+	for name, table := range map[string]*Table{"reader": reader, "opened": openFares(t, busy)} {
+		s := must[*Snapshot](t)(table.Snapshot(t.Context()))
+		if s.Version() != 5 {
+			t.Errorf("%s: version %d", name, s.Version())
+		}
+		equalIDs(t, ids(t, s), sequence(0, 50))
+	}
+	adds := must[[]Add](t)(late.WriteFiles(t.Context(), fares(50, 10)))
+	if version := must[int64](t)(late.Commit(t.Context(), Commit{Operation: "WRITE", Adds: adds, BlindAppend: true, ReadVersion: 1})); version != 6 {
+		t.Errorf("written as version %d", version)
+	}
+	equalIDs(t, ids(t, must[*Snapshot](t)(reader.Snapshot(t.Context()))), sequence(0, 60))
 }

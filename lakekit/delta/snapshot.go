@@ -374,7 +374,7 @@ func (t *Table) replayCheckpoint(ctx context.Context, from checkpoint, listing l
 
 // replayCommits applies the versions after base up to version.
 func (t *Table) replayCommits(ctx context.Context, r *replay, base int64, listing logListing, version int64) (*Snapshot, error) {
-	needed, err := t.contiguous(listing.commits, base+1, version)
+	needed, err := t.contiguous(ctx, listing.commits, base+1, version)
 	if err != nil {
 		return nil, err
 	}
@@ -435,21 +435,29 @@ func compareVersion(f logFile, version int64) int { return cmp.Compare(f.version
 
 // contiguous picks the commits first to last, and names the one that is
 // missing.
-func (t *Table) contiguous(commits []logFile, first, last int64) ([]logFile, error) {
+func (t *Table) contiguous(ctx context.Context, commits []logFile, first, last int64) ([]logFile, error) {
 	from, _ := slices.BinarySearchFunc(commits, first, compareVersion)
-	picked := commits[from:]
-	for i := range last - first + 1 {
-		version := first + i
-		if i < int64(len(picked)) && picked[i].version == version {
+	var picked []logFile
+	for version, listed := first, commits[from:]; version <= last; version++ {
+		if len(listed) > 0 && listed[0].version == version {
+			picked, listed = append(picked, listed[0]), listed[1:]
 			continue
 		}
-		if first == 0 && i == 0 && len(commits) > 0 {
+		// Of two commits made during a listing it may show the later one alone.
+		object, err := t.bucket.Head(ctx, commitKey(version))
+		switch {
+		case err == nil:
+			picked = append(picked, logFile{version, object.Key, object.Size, object.ETag, object.LastModified})
+		case !errors.Is(err, oss.ErrNotExist):
+			return nil, fmt.Errorf("look for version %d of %s: %w", version, t.URI(), err)
+		case version == 0 && len(commits) > 0:
 			return nil, fmt.Errorf("%w: %s cannot be read at version %d: %s is gone and no readable checkpoint is at or before it",
 				ErrNoVersion, t.URI(), last, t.bucket.URI(commitKey(version)))
+		default:
+			return nil, fmt.Errorf("%w: %s: version %d is missing (%s)", ErrCorruptLog, t.URI(), version, t.bucket.URI(commitKey(version)))
 		}
-		return nil, fmt.Errorf("%w: %s: version %d is missing (%s)", ErrCorruptLog, t.URI(), version, t.bucket.URI(commitKey(version)))
 	}
-	return picked[:last-first+1], nil
+	return picked, nil
 }
 
 // commitTimes are the times of commits, made to grow by at least a
