@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"os"
 	"slices"
 	"strings"
 	"time"
@@ -50,11 +49,10 @@ func (t *Table) Checkpoint(ctx context.Context) error {
 	if err := checkWritable(s.protocol, s.metadata, s.schema); err != nil {
 		return fmt.Errorf("checkpoint version %d of %s: %w", s.version, t.URI(), err)
 	}
-	spool, err := os.CreateTemp("", "delta-checkpoint-*.parquet")
+	spool, err := newSpool()
 	if err != nil {
 		return fmt.Errorf("make a temporary file for a checkpoint: %w", err)
 	}
-	defer os.Remove(spool.Name())
 	defer spool.Close()
 	actions, err := encodeCheckpoint(onlyWriter{spool}, s, t.now())
 	if err != nil {

@@ -336,7 +336,7 @@ type fileWriter struct {
 }
 
 func newFileWriter(w *tableWriter, folder string, values map[string]string, sample arrow.RecordBatch) (*fileWriter, error) {
-	spool, err := os.CreateTemp("", "delta-*.parquet")
+	spool, err := newSpool()
 	if err != nil {
 		return nil, fmt.Errorf("make a temporary file for a data file: %w", err)
 	}
@@ -361,6 +361,19 @@ func newFileWriter(w *tableWriter, folder string, values map[string]string, samp
 }
 
 type onlyWriter struct{ io.Writer }
+
+// newSpool is a temporary file for what need not fit into memory. It has no name
+// any more, so that its space is free when the process ends, be it by a kill.
+func newSpool() (*os.File, error) {
+	spool, err := os.CreateTemp("", "delta-")
+	if err != nil {
+		return nil, err
+	}
+	if err := os.Remove(spool.Name()); err != nil {
+		return nil, errors.Join(err, spool.Close())
+	}
+	return spool, nil
+}
 
 // Timestamps are INT64 MICROS whatever the batch holds: other units are no
 // Delta timestamp.
@@ -463,8 +476,7 @@ func (f *fileWriter) upload() (Add, error) {
 }
 
 func (f *fileWriter) abort() {
-	err := errors.Join(f.spool.Close(), os.Remove(f.spool.Name()))
-	if err != nil && !errors.Is(err, os.ErrClosed) {
-		f.w.snapshot.table.log.Warn("remove a temporary file", "path", f.spool.Name(), "error", err)
+	if err := f.spool.Close(); err != nil && !errors.Is(err, os.ErrClosed) {
+		f.w.snapshot.table.log.Warn("close a temporary file", "path", f.spool.Name(), "error", err)
 	}
 }

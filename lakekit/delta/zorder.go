@@ -293,7 +293,7 @@ func (z *zCurve) distribute(ctx context.Context, rows iter.Seq2[arrow.RecordBatc
 }
 
 func newZBucket(schema *arrow.Schema) (*zBucket, error) {
-	spool, err := os.CreateTemp("", "delta-zorder-*.arrow")
+	spool, err := newSpool()
 	if err != nil {
 		return nil, fmt.Errorf("make a temporary file for rows to order: %w", err)
 	}
@@ -304,7 +304,6 @@ func (buckets zBuckets) close() {
 	for _, b := range buckets {
 		if b != nil {
 			b.spool.Close()
-			os.Remove(b.spool.Name())
 		}
 	}
 }
