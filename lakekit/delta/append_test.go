@@ -9,6 +9,11 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/apache/arrow-go/v18/arrow"
+	"github.com/apache/arrow-go/v18/arrow/array"
+	"github.com/apache/arrow-go/v18/arrow/decimal128"
+	"github.com/apache/arrow-go/v18/arrow/memory"
+
 	"taxilake/lakekit/oss"
 	"taxilake/lakekit/oss/osstest"
 )
@@ -122,6 +127,34 @@ func TestAppendRefusesNullsAtAnyDepth(t *testing.T) {
 		_, err := table.Append(t.Context(), AppendOptions{}, batchOf(t, loose, test.rows))
 		if (err == nil) != (test.says == "") || err != nil && !(errors.Is(err, ErrSchemaMismatch) && strings.Contains(err.Error(), test.says)) {
 			t.Errorf("%s: error %v, want %q", test.rows, err, test.says)
+		}
+	}
+}
+
+func TestAppendRefusesValuesOfNoUse(t *testing.T) {
+	schema := Schema{[]Field{column("l", Array{String, true}), column("d", Decimal{5, 2})}}
+	for says, fill := range map[string]func(texts *array.StringBuilder, decimals *array.Decimal128Builder){
+		`column "l.element" has the text "ab\xff"`: func(texts *array.StringBuilder, decimals *array.Decimal128Builder) {
+			texts.AppendValues([]string{"ü", "ab\xff"}, nil)
+			decimals.AppendNull()
+		},
+		`column "d" is decimal(5,2) and cannot hold -1000.00`: func(texts *array.StringBuilder, decimals *array.Decimal128Builder) {
+			texts.AppendValues([]string{"ü", "😀"}, nil)
+			decimals.Append(decimal128.FromI64(-100000))
+		},
+		"": func(texts *array.StringBuilder, decimals *array.Decimal128Builder) {
+			texts.AppendValues([]string{"ü", "😀"}, nil)
+			decimals.Append(decimal128.FromI64(-99999))
+		},
+	} {
+		table := must[*Table](t)(Create(t.Context(), oss.NewMemory("lake"), Definition{Schema: schema}))
+		b := array.NewRecordBuilder(memory.DefaultAllocator, must[*arrow.Schema](t)(schema.Arrow()))
+		list := b.Field(0).(*array.ListBuilder)
+		list.Append(true)
+		fill(list.ValueBuilder().(*array.StringBuilder), b.Field(1).(*array.Decimal128Builder))
+		_, err := table.Append(t.Context(), AppendOptions{}, b.NewRecordBatch())
+		if (err == nil) != (says == "") || err != nil && !(errors.Is(err, ErrSchemaMismatch) && strings.Contains(err.Error(), says)) {
+			t.Errorf("error %v, want %q", err, says)
 		}
 	}
 }

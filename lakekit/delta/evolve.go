@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
@@ -136,9 +137,11 @@ func (s *Snapshot) evolved(batches []arrow.RecordBatch) (*Snapshot, *Metadata, e
 	return &evolved, &evolved.metadata, nil
 }
 
-// checkNulls refuses nulls where the schema forbids them, at any depth; present
-// says where the parent is not null, nil is everywhere.
-func checkNulls(column arrow.Array, t DataType, nullable bool, path string, present func(int) bool) error {
+// checkValues refuses, at any depth, nulls where the schema forbids them, texts
+// that are no UTF-8, for which delta-rs reads no row of the file, and decimals
+// longer than their type, whose first digits Parquet drops. present says where the
+// parent is not null, nil is everywhere.
+func checkValues(column arrow.Array, t DataType, nullable bool, path string, present func(int) bool) error {
 	if !nullable && column.NullN() > 0 {
 		nulls := 0
 		for i := range column.Len() {
@@ -151,24 +154,39 @@ func checkNulls(column arrow.Array, t DataType, nullable bool, path string, pres
 		}
 	}
 	switch t := t.(type) {
+	case Primitive:
+		if texts, ok := column.(*array.String); ok {
+			for i := range texts.Len() {
+				if texts.IsValid(i) && (present == nil || present(i)) && !utf8.ValidString(texts.Value(i)) {
+					return fmt.Errorf("%w: column %q has the text %.100q, which is no UTF-8", ErrSchemaMismatch, path, texts.Value(i))
+				}
+			}
+		}
+	case Decimal:
+		decimals := column.(*array.Decimal128)
+		for i := range decimals.Len() {
+			if v := decimals.Value(i); decimals.IsValid(i) && (present == nil || present(i)) && !v.FitsInPrecision(int32(t.Precision)) {
+				return fmt.Errorf("%w: column %q is %s and cannot hold %s", ErrSchemaMismatch, path, t, v.ToString(int32(t.Scale)))
+			}
+		}
 	case Schema:
 		group := column.(*array.Struct)
 		valid := func(i int) bool { return group.IsValid(i) && (present == nil || present(i)) }
 		for i, f := range t.Fields {
-			if err := checkNulls(group.Field(i), f.Type, f.Nullable, path+"."+f.Name, valid); err != nil {
+			if err := checkValues(group.Field(i), f.Type, f.Nullable, path+"."+f.Name, valid); err != nil {
 				return err
 			}
 		}
 	case Array:
 		list := column.(*array.List)
-		return checkNulls(list.ListValues(), t.Element, t.ContainsNull, path+".element", elements(list, present))
+		return checkValues(list.ListValues(), t.Element, t.ContainsNull, path+".element", elements(list, present))
 	case Map:
 		dict := column.(*array.Map)
 		valid := elements(dict, present)
-		if err := checkNulls(dict.Keys(), t.Key, false, path+".key", valid); err != nil {
+		if err := checkValues(dict.Keys(), t.Key, false, path+".key", valid); err != nil {
 			return err
 		}
-		return checkNulls(dict.Items(), t.Value, t.ValueContainsNull, path+".value", valid)
+		return checkValues(dict.Items(), t.Value, t.ValueContainsNull, path+".value", valid)
 	}
 	return nil
 }

@@ -188,8 +188,10 @@ func (w *tableWriter) columns(batch arrow.RecordBatch) ([]arrow.Array, error) {
 			return nil, fmt.Errorf("%w: column %q is %s in the table and %s in the rows",
 				ErrSchemaMismatch, f.Name, typeName(f.Type), typeName(batch.Column(index).DataType()))
 		}
-		if err := checkNulls(column, w.snapshot.schema.Fields[i].Type, f.Nullable, f.Name, nil); err != nil {
-			return nil, err
+		if w.partition == nil { // else the table has these rows already
+			if err := checkValues(column, w.snapshot.schema.Fields[i].Type, f.Nullable, f.Name, nil); err != nil {
+				return nil, err
+			}
 		}
 		columns[i] = column
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"unicode/utf8"
 
 	"github.com/apache/arrow-go/v18/arrow"
@@ -149,7 +150,7 @@ func (l *letterBuilder) append(m *confluent.Message, problem error) {
 	}
 	appendBytes(l.key, m.Key)
 	appendBytes(l.value, m.Value)
-	l.reason.Append(reason)
+	l.reason.Append(strings.ToValidUTF8(reason, "\uFFFD"))
 	if l.headers != nil {
 		l.size += l.headers.append(m.Headers)
 	}
