@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"unicode/utf8"
 
 	"github.com/apache/arrow-go/v18/arrow"
@@ -150,7 +149,7 @@ func (l *letterBuilder) append(m *confluent.Message, problem error) {
 	}
 	appendBytes(l.key, m.Key)
 	appendBytes(l.value, m.Value)
-	l.reason.Append(strings.ToValidUTF8(reason, "\uFFFD"))
+	l.reason.Append(validUTF8(reason))
 	if l.headers != nil {
 		l.size += l.headers.append(m.Headers)
 	}

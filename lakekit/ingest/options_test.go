@@ -290,19 +290,6 @@ func TestIncludeHeaders(t *testing.T) {
 	}
 }
 
-// TestHeaderKeysAreText, whatever bytes they are: a table takes no other.
-func TestHeaderKeysAreText(t *testing.T) {
-	schema, err := delta.Schema{Fields: []delta.Field{{Name: "headers", Type: headersType, Nullable: true}}}.Arrow()
-	if err != nil {
-		t.Fatal(err)
-	}
-	b := array.NewBuilder(memory.DefaultAllocator, schema.Field(0).Type)
-	newHeadersBuilder(b).append([]confluent.Header{{Key: "a\xff", Value: []byte{0xff}}})
-	if got := headersAt(b.NewArray(), 0); len(got) != 1 || got[0].Key != "a\uFFFD" || string(got[0].Value) != "\xff" {
-		t.Errorf("headers %q", got)
-	}
-}
-
 func TestMergeSchema(t *testing.T) {
 	w := newWorld(t, 1)
 	w.send(
