@@ -157,6 +157,11 @@ func (q *Query) run(ready func()) {
 	q.setMessage("Initializing sources", false, true)
 	err := q.persist(ready, "start the query", q.initialize)
 	if err == nil {
+		// Finding the partitions' leaders takes librdkafka up to a second, which the
+		// first batch need not wait for.
+		err = q.source.assign(q.start, q.start)
+	}
+	if err == nil {
 		ready()
 		helpers.Go(func() { q.compactLoop(asCompaction(q.ctx)) })
 		err = q.loop()
