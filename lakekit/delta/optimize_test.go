@@ -174,6 +174,39 @@ func TestOptimizeZOrder(t *testing.T) {
 	}
 }
 
+// TestZOrderOfLargeBuckets: they are made smaller until they can be sorted, or hold
+// one value alone.
+func TestZOrderOfLargeBuckets(t *testing.T) {
+	temp := t.TempDir()
+	t.Setenv("TMPDIR", temp)
+	table, _ := tripTable(t, oss.NewMemory("lake"))
+	s := must[*Snapshot](t)(table.Snapshot(t.Context()))
+	bin := byPartition(s.adds)[0]
+	want := 0
+	for rows, err := range s.scanFiles(t.Context(), bin) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		want += int(rows.NumRows())
+	}
+	for _, bytes := range []int64{1, 2000, 1 << 30} {
+		curve := must[*zCurve](t)(s.sampleCurve(t.Context(), bin, []string{"x", "y"}, 2))
+		curve.sortBytes = bytes
+		buckets := must[zBuckets](t)(curve.distribute(t.Context(), s.scanFiles(t.Context(), bin)))
+		var values []uint64
+		for rows, err := range curve.sorted(t.Context(), buckets) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			values = append(values, curve.values(rows)...)
+		}
+		buckets.close()
+		if len(values) != want || !slices.IsSorted(values) {
+			t.Errorf("%d bytes at once: %d rows, want %d in the order of the curve", bytes, len(values), want)
+		}
+	}
+}
+
 func number(v any) (float64, error) {
 	n, ok := v.(interface{ Float64() (float64, error) })
 	if !ok {

@@ -7,6 +7,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"iter"
 	"math"
 	"math/rand/v2"
@@ -24,9 +25,12 @@ import (
 const (
 	// zSampleRows are drawn to learn how the columns' values are distributed.
 	zSampleRows = 10_000
-	// zBucketBytes of data files are sorted in memory at once, where their rows
-	// take several times as much.
+	// zBucketBytes of data files are made a bucket, whose rows take several times
+	// as much.
 	zBucketBytes = 32 << 20
+	// zSortBytes of rows are sorted in memory at once, where they are there twice.
+	// A column of texts that repeat can be a thousand times its file.
+	zSortBytes = 256 << 20
 	// zMaxBuckets bounds the temporary files that are open at once.
 	zMaxBuckets = 256
 )
@@ -78,9 +82,10 @@ func (s *Snapshot) rewriteOrdered(ctx context.Context, files []*Add, columns []s
 
 // zCurve orders rows by the interleaved ranks of their values.
 type zCurve struct {
-	columns []string
-	bounds  [][][]byte // by column: the distinct keys of the sample, sorted
-	splits  []uint64   // where the second and later buckets begin
+	columns   []string
+	bounds    [][][]byte // by column: the distinct keys of the sample, sorted
+	splits    []uint64   // where the second and later buckets begin
+	sortBytes int64      // of a larger bucket, buckets are made again
 }
 
 // sampleCurve draws rows by reservoir, the same ones each time.
@@ -117,7 +122,7 @@ func (s *Snapshot) sampleCurve(ctx context.Context, files []*Add, columns []stri
 			sample[slot] = row
 		}
 	}
-	curve := &zCurve{columns: columns}
+	curve := &zCurve{columns: columns, sortBytes: zSortBytes}
 	for c := range columns {
 		keys := make([][]byte, len(sample))
 		for i, row := range sample {
@@ -248,6 +253,7 @@ type zBuckets []*zBucket
 type zBucket struct {
 	spool  *os.File
 	writer *ipc.Writer
+	size   int64 // bytes, when all rows are there
 }
 
 // distribute writes each row to the file of its bucket.
@@ -284,7 +290,11 @@ func (z *zCurve) distribute(ctx context.Context, rows iter.Seq2[arrow.RecordBatc
 	}
 	for _, b := range buckets {
 		if b != nil {
-			if err := b.writer.Close(); err != nil {
+			err := b.writer.Close()
+			if err == nil {
+				b.size, err = b.spool.Seek(0, io.SeekCurrent)
+			}
+			if err != nil {
 				return buckets, fmt.Errorf("spill rows to order: %w", err)
 			}
 		}
@@ -297,7 +307,7 @@ func newZBucket(schema *arrow.Schema) (*zBucket, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make a temporary file for rows to order: %w", err)
 	}
-	return &zBucket{spool, ipc.NewWriter(spool, ipc.WithSchema(schema))}, nil
+	return &zBucket{spool: spool, writer: ipc.NewWriter(spool, ipc.WithSchema(schema))}, nil
 }
 
 func (buckets zBuckets) close() {
@@ -315,33 +325,97 @@ func (z *zCurve) sorted(ctx context.Context, buckets zBuckets) iter.Seq2[arrow.R
 			if b == nil {
 				continue
 			}
-			rows, err := b.load()
-			if err == nil {
-				rows, err = z.sort(ctx, rows)
+			for rows, err := range z.sortedBucket(ctx, b) {
+				if !yield(rows, err) || err != nil {
+					return
+				}
 			}
+		}
+	}
+}
+
+func (z *zCurve) sortedBucket(ctx context.Context, b *zBucket) iter.Seq2[arrow.RecordBatch, error] {
+	return func(yield func(arrow.RecordBatch, error) bool) {
+		if b.size > z.sortBytes {
+			finer, err := z.split(b)
 			if err != nil {
 				yield(nil, fmt.Errorf("order rows: %w", err))
 				return
 			}
-			more := yield(rows, nil)
-			rows.Release()
-			if !more {
+			rows := b.batches()
+			if len(finer.splits) > 0 { // else they have one value, and are in order
+				buckets, err := finer.distribute(ctx, rows)
+				defer buckets.close()
+				if err != nil {
+					yield(nil, err)
+					return
+				}
+				rows = finer.sorted(ctx, buckets)
+			}
+			rows(yield)
+			return
+		}
+		rows, err := b.load()
+		if err == nil {
+			rows, err = z.sort(ctx, rows)
+		}
+		if err != nil {
+			yield(nil, fmt.Errorf("order rows: %w", err))
+			return
+		}
+		yield(rows, nil)
+		rows.Release()
+	}
+}
+
+// split is the curve with buckets inside of one that is too large.
+func (z *zCurve) split(b *zBucket) (*zCurve, error) {
+	var values []uint64
+	for batch, err := range b.batches() {
+		if err != nil {
+			return nil, err
+		}
+		values = append(values, z.values(batch)...)
+	}
+	slices.Sort(values)
+	finer := *z
+	finer.splits = nil
+	parts := int(min(zMaxBuckets, 1+b.size/z.sortBytes))
+	for part := 1; part < parts; part++ {
+		finer.splits = append(finer.splits, values[part*len(values)/parts])
+	}
+	finer.splits = append(finer.splits, values[len(values)-1]) // smaller for certain, if there are two values
+	finer.splits = slices.DeleteFunc(slices.Compact(finer.splits), func(v uint64) bool { return v == values[0] })
+	return &finer, nil
+}
+
+// batches are the rows as they came.
+func (b *zBucket) batches() iter.Seq2[arrow.RecordBatch, error] {
+	return func(yield func(arrow.RecordBatch, error) bool) {
+		_, err := b.spool.Seek(0, io.SeekStart)
+		if err != nil {
+			yield(nil, err)
+			return
+		}
+		reader, err := ipc.NewReader(b.spool)
+		if err != nil {
+			yield(nil, err)
+			return
+		}
+		defer reader.Release()
+		for reader.Next() {
+			if !yield(reader.RecordBatch(), nil) {
 				return
 			}
+		}
+		if reader.Err() != nil {
+			yield(nil, reader.Err())
 		}
 	}
 }
 
 // load reads a bucket as one batch.
 func (b *zBucket) load() (arrow.RecordBatch, error) {
-	if _, err := b.spool.Seek(0, 0); err != nil {
-		return nil, err
-	}
-	reader, err := ipc.NewReader(b.spool)
-	if err != nil {
-		return nil, err
-	}
-	defer reader.Release()
 	var batches []arrow.RecordBatch
 	defer func() {
 		for _, batch := range batches {
@@ -349,18 +423,18 @@ func (b *zBucket) load() (arrow.RecordBatch, error) {
 		}
 	}()
 	rows := int64(0)
-	for reader.Next() {
-		batch := reader.RecordBatch()
+	for batch, err := range b.batches() {
+		if err != nil {
+			return nil, err
+		}
 		batch.Retain()
 		batches = append(batches, batch)
 		rows += batch.NumRows()
 	}
-	if reader.Err() != nil {
-		return nil, reader.Err()
-	}
 	if len(batches) == 0 {
 		return nil, errors.New("a bucket has no rows")
 	}
+	var err error
 	columns := make([]arrow.Array, batches[0].NumCols())
 	for c := range columns {
 		parts := make([]arrow.Array, len(batches))
