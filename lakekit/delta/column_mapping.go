@@ -33,7 +33,7 @@ func (s *Snapshot) ColumnMapping() ColumnMapping { return mappingOf(s.protocol, 
 
 func mappingOf(p Protocol, m Metadata) ColumnMapping {
 	if mode := m.Configuration[mappingModeKey]; p.MinReaderVersion >= 2 && mode != "" {
-		return ColumnMapping(mode)
+		return ColumnMapping(strings.ToLower(mode))
 	}
 	return MappingNone
 }

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"sort"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -20,7 +21,7 @@ const (
 )
 
 func (s *Snapshot) hasInCommitTimestamps() bool {
-	return s.metadata.Configuration[inCommitTimestampsKey] == "true"
+	return strings.EqualFold(s.metadata.Configuration[inCommitTimestampsKey], "true")
 }
 
 // inCommitTimestamp reads no more of a commit than its first line, which is its

@@ -158,8 +158,8 @@ func TestInCommitTimestamps(t *testing.T) {
 		info := fmt.Sprintf(`{"commitInfo":{"inCommitTimestamp":%d,"operation":"WRITE"}}`, millis)
 		putText(t, bucket, commitKey(version), lines(append([]string{info}, actions...)...))
 	}
-	enabled := func(since string) string {
-		return strings.Replace(metadataLine, `"configuration":{}`, `"configuration":{"delta.enableInCommitTimestamps":"true"`+since+`}`, 1)
+	enabled := func(since string) string { // TRUE as a user wrote it, which Spark keeps
+		return strings.Replace(metadataLine, `"configuration":{}`, `"configuration":{"delta.enableInCommitTimestamps":"TRUE"`+since+`}`, 1)
 	}
 	second := func(n int64) time.Time { return time.Unix(n, 0) }
 	versionAt := func(at time.Time) any {
@@ -239,7 +239,7 @@ func TestColumnMappingByID(t *testing.T) {
 	bucket := oss.NewMemory("lake")
 	table := createFares(t, bucket, nil)
 	appendFares(t, table, 0, 10)
-	mapped := `{"metaData":{"id":"x","format":{"provider":"parquet","options":{}},"schemaString":"{\"type\":\"struct\",\"fields\":[{\"name\":\"id\",\"type\":\"long\",\"nullable\":true,\"metadata\":{\"delta.columnMapping.id\":1,\"delta.columnMapping.physicalName\":\"id\"}}]}","partitionColumns":[],"configuration":{"delta.columnMapping.mode":"id"}}}`
+	mapped := `{"metaData":{"id":"x","format":{"provider":"parquet","options":{}},"schemaString":"{\"type\":\"struct\",\"fields\":[{\"name\":\"id\",\"type\":\"long\",\"nullable\":true,\"metadata\":{\"delta.columnMapping.id\":1,\"delta.columnMapping.physicalName\":\"id\"}}]}","partitionColumns":[],"configuration":{"delta.columnMapping.mode":"ID"}}}`
 	putText(t, bucket, commitKey(2), lines(`{"protocol":{"minReaderVersion":2,"minWriterVersion":5}}`, mapped))
 	for batch, err := range must[*Snapshot](t)(table.Snapshot(t.Context())).Scan(t.Context()) {
 		if !errors.Is(err, ErrUnsupported) || !strings.Contains(err.Error(), "without field ids") {
