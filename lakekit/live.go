@@ -147,6 +147,14 @@ func count(n int64) string {
 	return text
 }
 
+// counted writes a number of things: 1 file, 1,234 files.
+func counted(n int64, thing string) string {
+	if n != 1 {
+		thing += "s"
+	}
+	return count(n) + " " + thing
+}
+
 // size writes a number of bytes in the unit that suits it.
 func size(bytes int64) string {
 	switch {

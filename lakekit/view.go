@@ -193,7 +193,7 @@ func clusterGrid(c Cluster) *api.Result {
 }
 
 func topicTitle(t Topic) string {
-	title := fmt.Sprintf("topic %s: %s messages in %d partitions", t.Name, count(t.Records()), len(t.Partitions))
+	title := fmt.Sprintf("topic %s: %s in %s", t.Name, counted(t.Records(), "message"), counted(int64(len(t.Partitions)), "partition"))
 	var configs []string
 	for name, value := range t.Configs {
 		configs = append(configs, name+"="+value)
@@ -310,7 +310,7 @@ func filesTitle(list Files) string {
 		bytes += f.Size
 		rows += max(f.NumRecords, 0)
 	}
-	return fmt.Sprintf("%d files, %s, %s rows", len(list), size(bytes), count(rows))
+	return fmt.Sprintf("%s, %s, %s", counted(int64(len(list)), "file"), size(bytes), counted(rows, "row"))
 }
 
 func filesGrid(list Files) *api.Result {
@@ -410,7 +410,7 @@ func vacuumTitle(v api.Vacuum) string {
 	case v.DryRun:
 		did = "dry run, would delete"
 	}
-	return fmt.Sprintf("vacuum: %s %s files, %s", did, count(v.NumFiles), size(v.SizeInBytes))
+	return fmt.Sprintf("vacuum: %s %s, %s", did, counted(v.NumFiles, "file"), size(v.SizeInBytes))
 }
 
 func vacuumGrid(v api.Vacuum) *api.Result {

@@ -64,10 +64,10 @@ func TestViewsEscapeWhatOthersChose(t *testing.T) {
 func TestViewsSayWhatMatters(t *testing.T) {
 	for name, want := range map[string][]string{
 		"services":  {"broker", "running", "127.0.0.1:9092"},
-		"topic":     {"12 messages in 1 partitions", "retention.ms="},
+		"topic":     {"12 messages in 1 partition", "retention.ms="},
 		"traffic":   {"finished", "3", "2", "1"},
 		"history":   {"2026-01-02 03:04:05", "numFiles=1"},
-		"files":     {"1 files, 2.0 KiB, 10 rows"},
+		"files":     {"1 file, 2.0 KiB, 10 rows"},
 		"new":       {"none yet"},
 		"none":      {"dead letters, the newest first: none"},
 		"compacted": {"60"},

@@ -310,7 +310,7 @@ func (d *diagnosis) login(ctx context.Context) (string, error) {
 	if d.hasSASL() {
 		who = fmt.Sprintf("user %s by %s", d.config["sasl.username"], d.config["sasl.mechanisms"])
 	}
-	return fmt.Sprintf("%s; the cluster has %d brokers", who, len(d.brokers)), nil
+	return fmt.Sprintf("%s; brokers in the cluster: %d", who, len(d.brokers)), nil
 }
 
 // advertised finds the classic trap: the cluster is found, but sends its
@@ -342,7 +342,7 @@ func (d *diagnosis) mayCreate(ctx context.Context) (string, error) {
 	}
 	if err == nil {
 		d.allowed = result.TopicDescriptions[0].AuthorizedOperations
-		return fmt.Sprintf("%s exists with %d partitions", d.topic, len(result.TopicDescriptions[0].Partitions)), nil
+		return fmt.Sprintf("%s exists, partitions: %d", d.topic, len(result.TopicDescriptions[0].Partitions)), nil
 	}
 	if !isCode(err, confluent.ErrUnknownTopicOrPart) {
 		return "", d.admin.failed(err, "describe topic %s", d.topic)
