@@ -119,6 +119,32 @@ func TestReconcileTellsRunsApart(t *testing.T) {
 	}
 }
 
+// A run that was interrupted before its first record is not given the records of
+// the next one, which begins at the same row, after another restart.
+func TestRunThatLeftNothingKeepsNothing(t *testing.T) {
+	ledger := newTraffic(t)
+	ledger.runs = []*entry{{TrafficRun: api.TrafficRun{ID: 1, Request: api.TrafficRequest{Seed: 1, Topic: testTopic}, Interrupted: true}}}
+	second, err := ledger.start(t.Context(), api.TrafficRequest{Records: 50})
+	if err != nil {
+		t.Fatal(err)
+	}
+	run, err := ledger.find(second.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	<-run.done
+	again, err := openTraffic(ledger.server)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := again.reconcile(t.Context(), testTopic); err != nil {
+		t.Fatal(err)
+	}
+	if ranges := again.produced(testTopic); len(ranges) != 1 || ranges[0].FromRow != 0 || ranges[0].Rows != 50 {
+		t.Errorf("produced %+v", ranges)
+	}
+}
+
 func TestLedgerSurvivesARestartAndGoesOnAfterItsLastRow(t *testing.T) {
 	ledger := newTraffic(t)
 	first, err := ledger.start(t.Context(), api.TrafficRequest{Records: 100})

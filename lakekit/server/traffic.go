@@ -35,8 +35,8 @@ type traffic struct {
 type entry struct {
 	api.TrafficRun
 	// Rows are the generator's rows that a run which did not end in order left
-	// in the topic; see reconcile.
-	Rows []rowRange `json:"rows,omitempty"`
+	// in the topic, nil until reconcile has looked for them; it may find none.
+	Rows []rowRange `json:"rows,omitzero"`
 
 	stop context.CancelFunc
 	done chan struct{}
