@@ -17,6 +17,7 @@ import (
 
 	"taxilake/lakekit"
 	"taxilake/lakekit/broker"
+	"taxilake/lakekit/httpd"
 	"taxilake/lakekit/oss/ossserver"
 	"taxilake/lakekit/server"
 	"taxilake/lakekit/services"
@@ -316,9 +317,9 @@ const drainTime = 20 * time.Second
 
 // serveHTTP serves until ctx ends, then lets requests end and calls closing.
 func serveHTTP(ctx context.Context, claim *services.Claimed, listener net.Listener, handler http.Handler, closing func(context.Context) error) error {
-	web := &http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second, BaseContext: func(net.Listener) context.Context { return ctx }}
+	web := httpd.Server(ctx, handler)
 	served := make(chan error, 1)
-	go func() { served <- web.Serve(listener) }()
+	go func() { served <- web.Serve(httpd.Limit(listener)) }()
 	if err := claim.Ready(listener.Addr().String()); err != nil {
 		return err
 	}
