@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -38,6 +39,8 @@ const (
 
 	startTimeout = 30 * time.Second
 	stopTimeout  = 30 * time.Second
+	turnTimeout  = 3 * (startTimeout + stopTimeout) // of a start or an end of all three
+	portTimeout  = 2 * time.Second
 	pollEvery    = 20 * time.Millisecond
 )
 
@@ -90,13 +93,15 @@ func statusOf(s *settings.Settings, role settings.Role) Status {
 }
 
 // Up starts what is not running and waits until each service answers. It tells
-// report, in a line each, what it does. Two calls at once take turns. Services
-// that are no processes of this kit are only asked.
+// report, in a line each, what it does and what it waits for: two calls at once
+// take turns, and a service that is still starting or ending, such as one that
+// was killed an instant ago, is waited for. Services that are no processes of
+// this kit are only asked.
 func Up(ctx context.Context, s *settings.Settings, report func(line string)) error {
 	if err := settings.CreateSecrets(s.State); err != nil {
 		return err
 	}
-	unlock, err := turn(s.State)
+	unlock, err := turn(ctx, s.State, report)
 	if err != nil {
 		return err
 	}
@@ -114,7 +119,11 @@ func Up(ctx context.Context, s *settings.Settings, report func(line string)) err
 }
 
 func start(ctx context.Context, s *settings.Settings, role settings.Role, report func(string)) error {
-	if status := statusOf(s, role); status.Running() {
+	status, err := settle(ctx, s, role, report)
+	if err != nil {
+		return err
+	}
+	if status.Running() {
 		report(fmt.Sprintf("%-7s already running at %s", role, status.Address))
 		return nil
 	}
@@ -143,6 +152,55 @@ func start(ctx context.Context, s *settings.Settings, role settings.Role, report
 			command.Process.Kill()
 			<-exited
 			return fmt.Errorf("starting the %s: no answer after %s. The end of its log %s:\n%s", role, time.Since(began).Round(time.Second), settings.LogFile(s.State, role), tail(settings.LogFile(s.State, role), 8))
+		case <-time.After(pollEvery):
+		}
+	}
+}
+
+// settle waits until the service answers or is gone. In between are one that an
+// interrupted Up has started, one that was asked to end, and one that was killed
+// but still has its memory to give back.
+func settle(ctx context.Context, s *settings.Settings, role settings.Role, report func(string)) (Status, error) {
+	status := statusOf(s, role)
+	if status.State != notAnswering {
+		return status, nil
+	}
+	process := "its process"
+	if pid, err := holder(s.State, role); err == nil {
+		process = fmt.Sprintf("process %d", pid)
+	}
+	report(fmt.Sprintf("%-7s waiting for %s, which is starting or ending", role, process))
+	port := lastPort(s.State, role)
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+	defer cancel()
+	for status.State == notAnswering {
+		select {
+		case <-ctx.Done():
+			return status, fmt.Errorf("starting the %s: %s holds %s but does not answer (%s); `lakekit down` ends it, then `lakekit up` again",
+				role, process, settings.RunFile(s.State, role, "lock"), status.Problem)
+		case <-time.After(pollEvery):
+		}
+		status = statusOf(s, role)
+	}
+	if status.State == stopped && port != 0 {
+		awaitPort(ctx, port)
+	}
+	return status, nil
+}
+
+// awaitPort waits until a process that ends has given its port back, so that the
+// next one is found where this one was. It may have become another program's.
+func awaitPort(ctx context.Context, port int) {
+	ctx, cancel := context.WithTimeout(ctx, portTimeout)
+	defer cancel()
+	for {
+		if l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port)); err == nil {
+			l.Close()
+			return
+		}
+		select {
+		case <-ctx.Done():
+			return
 		case <-time.After(pollEvery):
 		}
 	}
@@ -192,7 +250,7 @@ func Program(s *settings.Settings) (string, error) {
 // Down asks the services to end, in the opposite order of their start, and
 // waits for each; one that does not end is killed.
 func Down(ctx context.Context, s *settings.Settings, report func(line string)) error {
-	unlock, err := turn(s.State)
+	unlock, err := turn(ctx, s.State, report)
 	if err != nil {
 		return err
 	}
@@ -264,7 +322,7 @@ func awaitEnd(ctx context.Context, s *settings.Settings, role settings.Role) err
 }
 
 // turn makes Up and Down of one state folder wait for each other.
-func turn(state string) (unlock func(), err error) {
+func turn(ctx context.Context, state string, report func(string)) (unlock func(), err error) {
 	path := filepath.Join(state, "run", "turn.lock")
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return nil, fmt.Errorf("opening the state folder: %w", err)
@@ -273,9 +331,29 @@ func turn(state string) (unlock func(), err error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening the state folder: %w", err)
 	}
-	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX); err != nil {
-		lock.Close()
-		return nil, fmt.Errorf("locking %s: %w", path, err)
+	defer func() {
+		if err != nil {
+			lock.Close()
+		}
+	}()
+	ctx, cancel := context.WithTimeout(ctx, turnTimeout)
+	defer cancel()
+	for told := false; ; told = true {
+		err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+		if err == nil {
+			break
+		}
+		if !errors.Is(err, syscall.EWOULDBLOCK) {
+			return nil, fmt.Errorf("locking %s: %w", path, err)
+		}
+		if !told {
+			report("waiting for another `lakekit up` or `lakekit down` to end")
+		}
+		select {
+		case <-ctx.Done():
+			return nil, fmt.Errorf("another `lakekit up` or `lakekit down` still holds %s: let it end, or end it, and try again (%w)", path, ctx.Err())
+		case <-time.After(pollEvery):
+		}
 	}
 	return func() { lock.Close() }, nil
 }

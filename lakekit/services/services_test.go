@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -48,16 +49,21 @@ func pretend(role settings.Role) error {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
-	if role == settings.Broker {
-		go answerApiVersions(listener)
-	} else {
-		go http.Serve(listener, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("x-oss-request-id", "1") }))
-	}
+	answer(role, listener)
 	if err := claim.Ready(listener.Addr().String()); err != nil {
 		return err
 	}
 	<-ctx.Done()
 	return nil
+}
+
+// answer is what a service's probe wants.
+func answer(role settings.Role, listener net.Listener) {
+	if role == settings.Broker {
+		go answerApiVersions(listener)
+	} else {
+		go http.Serve(listener, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("x-oss-request-id", "1") }))
+	}
 }
 
 func answerApiVersions(listener net.Listener) {
@@ -197,6 +203,160 @@ func TestKilledServiceIsNotTakenForRunningAndKeepsItsPort(t *testing.T) {
 	after := services.Statuses(s)[0]
 	if after.Address != before.Address || after.PID == before.PID {
 		t.Errorf("before %+v, after %+v", before, after)
+	}
+}
+
+// A service that is neither up nor gone holds its claim and does not answer. The
+// test is that process, and goes on when up says that it waits.
+func TestUpWaitsForWhatIsStartingOrEnding(t *testing.T) {
+	for _, role := range settings.AllRoles {
+		t.Run(string(role)+" ends", func(t *testing.T) {
+			s := newSettings(t)
+			claim, err := services.Claim(s.State, role)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer claim.Release() // before the cleanup asks the claim's holder to end
+			var told report
+			err = services.Up(t.Context(), s, func(line string) {
+				told.add(line)
+				if strings.Contains(line, "waiting for") {
+					claim.Release()
+				}
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			want := fmt.Sprintf("%-7s waiting for process %d, which is starting or ending", role, os.Getpid())
+			if !slices.Contains(told, want) {
+				t.Errorf("up reported %q, want %q among it", told, want)
+			}
+			if got := states(s); got != allRunning {
+				t.Error(got)
+			}
+		})
+		t.Run(string(role)+" starts", func(t *testing.T) {
+			s := newSettings(t)
+			claim, err := services.Claim(s.State, role)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer claim.Release()
+			listener, err := net.Listen("tcp", "127.0.0.1:0")
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer listener.Close()
+			var told report
+			err = services.Up(t.Context(), s, func(line string) {
+				told.add(line)
+				if strings.Contains(line, "waiting for") {
+					answer(role, listener)
+					if err := claim.Ready(listener.Addr().String()); err != nil {
+						t.Error(err)
+					}
+				}
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if want := fmt.Sprintf("%-7s already running at %s", role, listener.Addr()); !slices.Contains(told, want) {
+				t.Errorf("up reported %q, want %q among it", told, want)
+			}
+		})
+	}
+}
+
+func TestUpFindsThePortOfAKilledServiceAgain(t *testing.T) {
+	s := newSettings(t)
+	former, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer former.Close()
+	go func() { // a process that ends answers nothing
+		for {
+			conn, err := former.Accept()
+			if err != nil {
+				return
+			}
+			conn.Close()
+		}
+	}()
+	claim, err := services.Claim(s.State, settings.Store)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer claim.Release()
+	if err := claim.Ready(former.Addr().String()); err != nil {
+		t.Fatal(err)
+	}
+	// The lock goes first, the port when up has gone on to wait for it.
+	err = services.Up(t.Context(), s, func(line string) {
+		if strings.Contains(line, "waiting for") {
+			claim.Release()
+			go former.Close()
+		}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if status := services.Statuses(s)[1]; status.Address != former.Addr().String() {
+		t.Errorf("the store is at %s, want %s", status.Address, former.Addr())
+	}
+}
+
+func TestUpDoesNotWaitForEver(t *testing.T) {
+	tests := []struct {
+		name  string
+		block func(t *testing.T, state string) (free func())
+		want  []string
+	}{
+		{"for a service that hangs", func(t *testing.T, state string) func() {
+			claim, err := services.Claim(state, settings.Store)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return claim.Release
+		}, []string{fmt.Sprintf("starting the oss: process %d holds", os.Getpid()), "oss.lock", "`lakekit down`"}},
+		{"for another up", func(t *testing.T, state string) func() {
+			path := filepath.Join(state, "run", "turn.lock")
+			if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+				t.Fatal(err)
+			}
+			f, err := os.Create(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX); err != nil {
+				t.Fatal(err)
+			}
+			return func() { f.Close() }
+		}, []string{"another `lakekit up` or `lakekit down` still holds", "turn.lock"}},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			s := newSettings(t)
+			free := test.block(t, s.State)
+			defer free()
+			ctx, giveUp := context.WithCancel(t.Context())
+			defer giveUp()
+			waits := 0
+			err := services.Up(ctx, s, func(line string) {
+				if strings.Contains(line, "waiting for") {
+					waits++
+					giveUp()
+				}
+			})
+			if waits != 1 {
+				t.Errorf("up said %d times that it waits, want once", waits)
+			}
+			for _, want := range test.want {
+				if err == nil || !strings.Contains(err.Error(), want) {
+					t.Errorf("error %v, want %q in it", err, want)
+				}
+			}
+		})
 	}
 }
 
