@@ -266,16 +266,17 @@ func TestClientErrors(t *testing.T) {
 	for _, test := range []struct {
 		name   string
 		config oss.ClientConfig
+		kind   error
 		want   []string
 	}{
-		{"no bucket", right, []string{"put oss://lake/a/b", "NoSuchBucket", `create the bucket "lake" at ` + running.URL, "request "}},
-		{"wrong secret", with(func(c *oss.ClientConfig) { c.AccessKeySecret = "wrong-secret" }),
+		{"no bucket", right, oss.ErrNoBucket, []string{"put oss://lake/a/b", "NoSuchBucket", `create the bucket "lake" at ` + running.URL, "request "}},
+		{"wrong secret", with(func(c *oss.ClientConfig) { c.AccessKeySecret = "wrong-secret" }), oss.ErrDenied,
 			[]string{"put oss://lake/a/b", "SignatureDoesNotMatch", "OSS_ACCESS_KEY_SECRET"}},
-		{"wrong id", with(func(c *oss.ClientConfig) { c.AccessKeyID = "other-id" }), []string{"InvalidAccessKeyId", "OSS_ACCESS_KEY_ID"}},
-		{"wrong region", with(func(c *oss.ClientConfig) { c.Region = "cn-beijing" }), []string{"cn-hangzhou"}},
-		{"not running", with(func(c *oss.ClientConfig) { c.Endpoint = closed }),
+		{"wrong id", with(func(c *oss.ClientConfig) { c.AccessKeyID = "other-id" }), oss.ErrDenied, []string{"InvalidAccessKeyId", "OSS_ACCESS_KEY_ID"}},
+		{"wrong region", with(func(c *oss.ClientConfig) { c.Region = "cn-beijing" }), oss.ErrDenied, []string{"cn-hangzhou"}},
+		{"not running", with(func(c *oss.ClientConfig) { c.Endpoint = closed }), oss.ErrUnavailable,
 			[]string{"put oss://lake/a/b", "no answer from the object store at " + closed, "refused", "`lakekit up`", "OSS_ENDPOINT"}},
-		{"full", with(func(c *oss.ClientConfig) { c.Endpoint = full.URL }), []string{"InsufficientStorage", "free disk space"}},
+		{"full", with(func(c *oss.ClientConfig) { c.Endpoint = full.URL }), oss.ErrUnavailable, []string{"InsufficientStorage", "free disk space"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			client, err := oss.NewClient(test.config)
@@ -293,6 +294,9 @@ func TestClientErrors(t *testing.T) {
 				}
 				if errors.Is(err, oss.ErrExist) || errors.Is(err, oss.ErrNotExist) {
 					t.Errorf("%v is taken for a fact about the object", err)
+				}
+				if !errors.Is(err, test.kind) {
+					t.Errorf("%v is no error of the kind: %v", err, test.kind)
 				}
 				for _, part := range test.want {
 					if part = strings.Replace(part, "put ", op+" ", 1); !strings.Contains(err.Error(), part) {

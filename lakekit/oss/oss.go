@@ -7,6 +7,8 @@ import (
 	"io"
 	"iter"
 	"time"
+
+	"taxilake/lakekit/oss/internal/folder"
 )
 
 // ErrNotExist is wrapped by the errors of Get, GetRange and Head for a key
@@ -19,6 +21,17 @@ var ErrExist = errors.New("object already exists")
 
 // ErrNoBucket is wrapped by errors of a store that has no such bucket.
 var ErrNoBucket = errors.New("bucket does not exist")
+
+// ErrUnavailable is wrapped by errors of a store that does not answer, or answers
+// that it cannot now, after all attempts.
+var ErrUnavailable = errors.New("object store not available")
+
+// ErrDenied is wrapped by errors of a store that does not let these credentials
+// do what was asked for, or does not know them.
+var ErrDenied = errors.New("denied by the object store")
+
+// CheckKey tells why a key can name no object; see Bucket.
+func CheckKey(key string) error { return folder.CheckKey(key) }
 
 // ObjectInfo describes an object, or a folder of a delimited listing.
 type ObjectInfo struct {

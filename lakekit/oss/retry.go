@@ -132,7 +132,7 @@ func (c *Client) fail(op, key string, err error) error {
 	}
 	var transport *url.Error
 	if errors.As(err, &transport) && !errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded) {
-		return advise(fmt.Errorf("%s: no answer from the object store at %s: %w", what, c.endpoint, transport.Err), c.adviceOnSilence())
+		return advise(fmt.Errorf("%s: no answer from the object store at %s: %w", what, c.endpoint, silence{transport.Err}), c.adviceOnSilence())
 	}
 	if transport != nil {
 		err = transport.Err
@@ -166,7 +166,24 @@ func (e storeError) Error() string {
 
 func (e storeError) Unwrap() error { return e.ServiceError }
 
-func (e storeError) Is(target error) bool { return target == ErrNoBucket && e.Code == "NoSuchBucket" }
+func (e storeError) Is(target error) bool {
+	switch target {
+	case ErrNoBucket:
+		return e.Code == "NoSuchBucket"
+	case ErrDenied:
+		return e.StatusCode == http.StatusForbidden || isRegionError(e.ServiceError)
+	case ErrUnavailable:
+		return e.StatusCode >= 500 || e.StatusCode == http.StatusTooManyRequests
+	}
+	return false
+}
+
+// silence is why no answer came.
+type silence struct{ error }
+
+func (e silence) Unwrap() error { return e.error }
+
+func (silence) Is(target error) bool { return target == ErrUnavailable }
 
 func (c *Client) advice(e sdk.ServiceError) string {
 	if isRegionError(e) {
