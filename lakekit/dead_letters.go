@@ -37,11 +37,7 @@ func (w *Workshop) ReplayDeadLetters(table string) (DeadLetterReplay, error) {
 func deadLettersGrid(list DeadLetters) *api.Result {
 	var rows [][]any
 	for _, l := range list {
-		at := ""
-		if !l.Timestamp.IsZero() {
-			at = l.Timestamp.UTC().Format("2006-01-02 15:04:05.000")
-		}
-		rows = append(rows, []any{l.Topic, l.Partition, l.Offset, at, readable(l.Key), readable(l.Value), l.Reason})
+		rows = append(rows, []any{l.Topic, l.Partition, l.Offset, kafkaTime(l.TimestampMs), readable(l.Key), readable(l.Value), l.Reason})
 	}
 	return gridOf("topic|partition#|offset#|timestamp (UTC)|key|value|reason", rows...)
 }

@@ -50,13 +50,35 @@ type PartitionInfo struct {
 // Message is a message as the topic holds it. A nil Key or Value is Kafka's
 // null, which is not the same as an empty one.
 type Message struct {
-	Partition int32     `json:"partition"`
-	Offset    int64     `json:"offset"`
-	Timestamp time.Time `json:"timestamp"`
-	Key       []byte    `json:"key"`
-	Value     []byte    `json:"value"`
-	Headers   []Header  `json:"headers,omitempty"`
+	Partition int32 `json:"partition"`
+	Offset    int64 `json:"offset"`
+	// Timestamp is [KafkaTime] of TimestampMs, which is Kafka's own number:
+	// milliseconds since 1970 UTC, -1 for none.
+	Timestamp   time.Time `json:"timestamp,omitzero"`
+	TimestampMs int64     `json:"timestampMs"`
+	Key         []byte    `json:"key"`
+	Value       []byte    `json:"value"`
+	Headers     []Header  `json:"headers,omitempty"`
 }
+
+// NoTimestamp is Kafka's timestamp of a record without one.
+const NoTimestamp int64 = -1
+
+// KafkaTime is the time that a Kafka timestamp, in milliseconds since 1970 UTC,
+// stands for. It is zero for one that stands for none: NoTimestamp, and what is
+// outside the years 1 to 9999, to which JSON, Spark and Python go. Those are
+// numbers of producers that count in micro- or nanoseconds.
+func KafkaTime(ms int64) time.Time {
+	if ms == NoTimestamp || ms <= yearOne || ms >= year10000 {
+		return time.Time{}
+	}
+	return time.UnixMilli(ms).UTC()
+}
+
+const (
+	yearOne   = -62_135_596_800_000 // its first millisecond is Go's zero time
+	year10000 = 253_402_300_800_000
+)
 
 // Header is one header of a message. Keys may repeat.
 type Header struct {

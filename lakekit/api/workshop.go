@@ -115,14 +115,15 @@ const (
 
 // DeadLetter is a record that did not fit the table, and why.
 type DeadLetter struct {
-	Topic     string    `json:"topic"`
-	Partition int32     `json:"partition"`
-	Offset    int64     `json:"offset"`
-	Timestamp time.Time `json:"timestamp,omitzero"` // in Kafka
-	Key       []byte    `json:"key"`
-	Value     []byte    `json:"value"`
-	Headers   []Header  `json:"headers,omitempty"`
-	Reason    string    `json:"reason"`
+	Topic       string    `json:"topic"`
+	Partition   int32     `json:"partition"`
+	Offset      int64     `json:"offset"`
+	Timestamp   time.Time `json:"timestamp,omitzero"` // in Kafka, as in Message
+	TimestampMs int64     `json:"timestampMs"`
+	Key         []byte    `json:"key"`
+	Value       []byte    `json:"value"`
+	Headers     []Header  `json:"headers,omitempty"`
+	Reason      string    `json:"reason"`
 }
 
 // ReplayRequest asks for dead letters to be decoded once more.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"unicode/utf8"
 
 	"github.com/apache/arrow-go/v18/arrow"
@@ -11,29 +12,41 @@ import (
 	"github.com/apache/arrow-go/v18/arrow/memory"
 	confluent "github.com/confluentinc/confluent-kafka-go/v2/kafka"
 
+	"taxilake/lakekit/api"
 	"taxilake/lakekit/delta"
+	"taxilake/lakekit/kafka"
 )
 
 // DeadLetterSchema is the schema of the dead-letter table: where the record
 // is in Kafka, its raw bytes, and why it was refused. Columns are named as in
-// Spark's Kafka source. With includeHeaders it has a column headers besides.
+// Spark's Kafka source. Kafka's timestamp is in the column timestamp when it
+// stands for a time, see [api.KafkaTime], else as the number it is in
+// timestampMs; both are null for a record without one. With includeHeaders the
+// table has a column headers besides.
 func DeadLetterSchema() delta.Schema {
-	return delta.Schema{Fields: []delta.Field{
-		{Name: "topic", Type: delta.String},
-		{Name: "partition", Type: delta.Integer},
-		{Name: "offset", Type: delta.Long},
-		{Name: "timestamp", Type: delta.Timestamp, Nullable: true},
-		{Name: "key", Type: delta.Binary, Nullable: true},
-		{Name: "value", Type: delta.Binary, Nullable: true},
-		{Name: "reason", Type: delta.String},
-	}}
+	return delta.Schema{Fields: append(slices.Clip(letterFields), timestampMsField)}
 }
+
+// letterFields begin every dead-letter table.
+var letterFields = []delta.Field{
+	{Name: "topic", Type: delta.String},
+	{Name: "partition", Type: delta.Integer},
+	{Name: "offset", Type: delta.Long},
+	{Name: "timestamp", Type: delta.Timestamp, Nullable: true},
+	{Name: "key", Type: delta.Binary, Nullable: true},
+	{Name: "value", Type: delta.Binary, Nullable: true},
+	{Name: "reason", Type: delta.String},
+}
+
+// timestampMsField was not there in the first tables; they get it, as they get
+// the headers, with the next letters.
+var timestampMsField = delta.Field{Name: "timestampMs", Type: delta.Long, Nullable: true}
 
 // deadLetterSchema has the headers, too, where a query includes them.
 func deadLetterSchema(includeHeaders bool) delta.Schema {
 	schema := DeadLetterSchema()
 	if includeHeaders {
-		schema.Fields = append(schema.Fields, delta.Field{Name: headersColumn, Type: headersType, Nullable: true})
+		schema.Fields = append(schema.Fields, headersField)
 	}
 	return schema
 }
@@ -59,12 +72,12 @@ func (q *Query) openDeadLetters(ctx context.Context, b *batch, dead *output) err
 	if err != nil {
 		return fmt.Errorf("dead-letter table: %w", err)
 	}
-	hasHeaders, err := checkDeadLetters(snapshot)
+	columns, err := letterColumnsOf(snapshot)
 	if err != nil {
 		return err
 	}
-	if q.options.IncludeHeaders && !hasHeaders {
-		if err := addColumns(ctx, snapshot, deadLetterSchema(true).Fields[len(DeadLetterSchema().Fields):]); err != nil {
+	if missing := columns.missing(q.options.IncludeHeaders); len(missing) > 0 {
+		if err := addColumns(ctx, snapshot, missing); err != nil {
 			return fmt.Errorf("dead-letter table: %w", err)
 		}
 		if snapshot, err = table.Snapshot(ctx); err != nil {
@@ -76,30 +89,53 @@ func (q *Query) openDeadLetters(ctx context.Context, b *batch, dead *output) err
 	return nil
 }
 
-// checkDeadLetters makes sure that a table is one of dead letters.
-func checkDeadLetters(snapshot *delta.Snapshot) (hasHeaders bool, err error) {
-	switch have, want := snapshot.Schema().String(), DeadLetterSchema().String(); have {
-	case want:
-		return false, nil
-	case deadLetterSchema(true).String():
-		return true, nil
-	default:
-		return false, fmt.Errorf("%w: the dead-letter table %s has columns %s, want %s", ErrOptions, snapshot.Table().URI(), have, want)
+// letterColumns are the places of the columns that not every dead-letter table
+// has; 0 is none.
+type letterColumns struct{ timestampMs, headers int }
+
+// letterColumnsOf makes sure that a table is one of dead letters.
+func letterColumnsOf(snapshot *delta.Snapshot) (columns letterColumns, err error) {
+	have := snapshot.Schema()
+	ours := len(have.Fields) >= len(letterFields) && delta.Schema{Fields: have.Fields[:len(letterFields)]}.String() == delta.Schema{Fields: letterFields}.String()
+	for i := len(letterFields); ours && i < len(have.Fields); i++ {
+		switch field := have.Fields[i]; {
+		case field.Name == timestampMsField.Name && field.Type.String() == timestampMsField.Type.String():
+			columns.timestampMs = i
+		case field.Name == headersColumn && field.Type.String() == headersType.String():
+			columns.headers = i
+		default:
+			ours = false
+		}
 	}
+	if !ours {
+		return columns, fmt.Errorf("%w: the dead-letter table %s has columns %s, want %s", ErrOptions, snapshot.Table().URI(), have, deadLetterSchema(true))
+	}
+	return columns, nil
+}
+
+func (c letterColumns) missing(includeHeaders bool) (fields []delta.Field) {
+	if c.timestampMs == 0 {
+		fields = append(fields, timestampMsField)
+	}
+	if includeHeaders && c.headers == 0 {
+		fields = append(fields, headersField)
+	}
+	return fields
 }
 
 // letterBuilder makes rows of the dead-letter table.
 type letterBuilder struct {
-	builder   *array.RecordBuilder
-	topic     *array.StringBuilder
-	partition *array.Int32Builder
-	offset    *array.Int64Builder
-	timestamp *array.TimestampBuilder
-	key       *array.BinaryBuilder
-	value     *array.BinaryBuilder
-	reason    *array.StringBuilder
-	headers   *headersBuilder // nil when headers are not included
-	size      int64
+	builder     *array.RecordBuilder
+	topic       *array.StringBuilder
+	partition   *array.Int32Builder
+	offset      *array.Int64Builder
+	timestamp   *array.TimestampBuilder
+	key         *array.BinaryBuilder
+	value       *array.BinaryBuilder
+	reason      *array.StringBuilder
+	timestampMs *array.Int64Builder
+	headers     *headersBuilder // nil when headers are not included
+	size        int64
 }
 
 func newLetterBuilder(includeHeaders bool) *letterBuilder {
@@ -109,17 +145,18 @@ func newLetterBuilder(includeHeaders bool) *letterBuilder {
 	}
 	b := array.NewRecordBuilder(memory.DefaultAllocator, schema)
 	l := &letterBuilder{
-		builder:   b,
-		topic:     b.Field(0).(*array.StringBuilder),
-		partition: b.Field(1).(*array.Int32Builder),
-		offset:    b.Field(2).(*array.Int64Builder),
-		timestamp: b.Field(3).(*array.TimestampBuilder),
-		key:       b.Field(4).(*array.BinaryBuilder),
-		value:     b.Field(5).(*array.BinaryBuilder),
-		reason:    b.Field(6).(*array.StringBuilder),
+		builder:     b,
+		topic:       b.Field(0).(*array.StringBuilder),
+		partition:   b.Field(1).(*array.Int32Builder),
+		offset:      b.Field(2).(*array.Int64Builder),
+		timestamp:   b.Field(3).(*array.TimestampBuilder),
+		key:         b.Field(4).(*array.BinaryBuilder),
+		value:       b.Field(5).(*array.BinaryBuilder),
+		reason:      b.Field(6).(*array.StringBuilder),
+		timestampMs: b.Field(7).(*array.Int64Builder),
 	}
 	if includeHeaders {
-		l.headers = newHeadersBuilder(b.Field(7))
+		l.headers = newHeadersBuilder(b.Field(8))
 	}
 	return l
 }
@@ -142,11 +179,7 @@ func (l *letterBuilder) append(m *confluent.Message, problem error) {
 	l.topic.Append(*m.TopicPartition.Topic)
 	l.partition.Append(m.TopicPartition.Partition)
 	l.offset.Append(int64(m.TopicPartition.Offset))
-	if m.TimestampType == confluent.TimestampNotAvailable {
-		l.timestamp.AppendNull()
-	} else {
-		l.timestamp.Append(arrow.Timestamp(m.Timestamp.UnixMicro()))
-	}
+	l.appendTimestamp(kafka.TimestampMs(m))
 	appendBytes(l.key, m.Key)
 	appendBytes(l.value, m.Value)
 	l.reason.Append(validUTF8(reason))
@@ -154,6 +187,20 @@ func (l *letterBuilder) append(m *confluent.Message, problem error) {
 		l.size += l.headers.append(m.Headers)
 	}
 	l.size += int64(len(m.Key)+len(m.Value)+len(reason)) + 64
+}
+
+func (l *letterBuilder) appendTimestamp(ms int64) {
+	at := api.KafkaTime(ms)
+	if at.IsZero() {
+		l.timestamp.AppendNull()
+	} else {
+		l.timestamp.Append(arrow.Timestamp(at.UnixMicro()))
+	}
+	if at.IsZero() && ms != api.NoTimestamp {
+		l.timestampMs.Append(ms)
+	} else {
+		l.timestampMs.AppendNull()
+	}
 }
 
 func appendBytes(b *array.BinaryBuilder, bytes []byte) {

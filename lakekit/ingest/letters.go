@@ -35,7 +35,7 @@ func DeadLetters(ctx context.Context, bucket oss.Bucket, limit int) ([]api.DeadL
 	if err != nil {
 		return nil, fmt.Errorf("dead-letter table: %w", err)
 	}
-	hasHeaders, err := checkDeadLetters(snapshot)
+	columns, err := letterColumnsOf(snapshot)
 	if err != nil {
 		return nil, err
 	}
@@ -44,7 +44,7 @@ func DeadLetters(ctx context.Context, bucket oss.Bucket, limit int) ([]api.DeadL
 		if err != nil {
 			return nil, err
 		}
-		page := pageOf(batch, hasHeaders)
+		page := pageOf(batch, columns)
 		for i := range page.rows {
 			if newest = append(newest, page.shown(i)); len(newest) >= 2*limit+1000 {
 				newest = newestFirst(newest, limit)
@@ -56,25 +56,26 @@ func DeadLetters(ctx context.Context, bucket oss.Bucket, limit int) ([]api.DeadL
 
 func newestFirst(letters []api.DeadLetter, limit int) []api.DeadLetter {
 	slices.SortFunc(letters, func(a, b api.DeadLetter) int {
-		return cmp.Or(b.Timestamp.Compare(a.Timestamp), strings.Compare(a.Topic, b.Topic), cmp.Compare(a.Partition, b.Partition), cmp.Compare(b.Offset, a.Offset))
+		return cmp.Or(cmp.Compare(b.TimestampMs, a.TimestampMs), strings.Compare(a.Topic, b.Topic), cmp.Compare(a.Partition, b.Partition), cmp.Compare(b.Offset, a.Offset))
 	})
 	return letters[:min(limit, len(letters))]
 }
 
 // letterPage are rows of a dead-letter table.
 type letterPage struct {
-	rows      int
-	topic     *array.String
-	partition *array.Int32
-	offset    *array.Int64
-	timestamp *array.Timestamp
-	key       *array.Binary
-	value     *array.Binary
-	reason    *array.String
-	headers   arrow.Array // nil without the column
+	rows        int
+	topic       *array.String
+	partition   *array.Int32
+	offset      *array.Int64
+	timestamp   *array.Timestamp
+	key         *array.Binary
+	value       *array.Binary
+	reason      *array.String
+	timestampMs *array.Int64 // nil without the column
+	headers     arrow.Array  // nil without the column
 }
 
-func pageOf(batch arrow.RecordBatch, hasHeaders bool) letterPage {
+func pageOf(batch arrow.RecordBatch, columns letterColumns) letterPage {
 	page := letterPage{
 		rows:      int(batch.NumRows()),
 		topic:     batch.Column(0).(*array.String),
@@ -85,10 +86,24 @@ func pageOf(batch arrow.RecordBatch, hasHeaders bool) letterPage {
 		value:     batch.Column(5).(*array.Binary),
 		reason:    batch.Column(6).(*array.String),
 	}
-	if hasHeaders {
-		page.headers = batch.Column(7)
+	if columns.timestampMs > 0 {
+		page.timestampMs = batch.Column(columns.timestampMs).(*array.Int64)
+	}
+	if columns.headers > 0 {
+		page.headers = batch.Column(columns.headers)
 	}
 	return page
+}
+
+// timestampAt is the letter's timestamp in Kafka, in milliseconds.
+func (p letterPage) timestampAt(row int) int64 {
+	switch {
+	case p.timestamp.IsValid(row):
+		return time.UnixMicro(int64(p.timestamp.Value(row))).UnixMilli()
+	case p.timestampMs != nil && p.timestampMs.IsValid(row):
+		return p.timestampMs.Value(row)
+	}
+	return api.NoTimestamp
 }
 
 func (p letterPage) headersOf(row int) []confluent.Header {
@@ -99,12 +114,11 @@ func (p letterPage) headersOf(row int) []confluent.Header {
 }
 
 func (p letterPage) shown(row int) api.DeadLetter {
+	ms := p.timestampAt(row)
 	letter := api.DeadLetter{
 		Topic: strings.Clone(p.topic.Value(row)), Partition: p.partition.Value(row), Offset: p.offset.Value(row),
+		Timestamp: api.KafkaTime(ms), TimestampMs: ms,
 		Key: bytesAt(p.key, row), Value: bytesAt(p.value, row), Reason: strings.Clone(p.reason.Value(row)),
-	}
-	if p.timestamp.IsValid(row) {
-		letter.Timestamp = time.UnixMicro(int64(p.timestamp.Value(row))).UTC()
 	}
 	for _, header := range p.headersOf(row) {
 		letter.Headers = append(letter.Headers, api.Header{Key: header.Key, Value: header.Value})
@@ -132,6 +146,8 @@ func (p letterPage) id(row int) letterID {
 	number(p.offset.Value(row))
 	if p.timestamp.IsValid(row) { // what lies under a null is undefined
 		number(int64(p.timestamp.Value(row)))
+	} else if p.timestampMs != nil && p.timestampMs.IsValid(row) {
+		number(p.timestampMs.Value(row))
 	}
 	field(p.key.IsNull(row), p.key.Value(row))
 	field(p.value.IsNull(row), p.value.Value(row))

@@ -9,6 +9,7 @@ import (
 	confluent "github.com/confluentinc/confluent-kafka-go/v2/kafka"
 
 	"taxilake/lakekit/api"
+	"taxilake/lakekit/kafka"
 )
 
 // Metrics are the totals of a run of a query since its start, besides those in
@@ -88,6 +89,7 @@ func (m *meter) begin() {
 // read notes records that have come. Those of a partition come in runs, in
 // order.
 func (m *meter) read(chunk []*confluent.Message) {
+	now := m.clock.Now()
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for i, record := range chunk {
@@ -96,10 +98,27 @@ func (m *meter) read(chunk []*confluent.Message) {
 		if i+1 < len(chunk) && chunk[i+1].TopicPartition.Partition == at.Partition && *chunk[i+1].TopicPartition.Topic == *at.Topic {
 			continue
 		}
-		if record.TimestampType != confluent.TimestampNotAvailable {
-			m.reading.note(topicPartition{*at.Topic, at.Partition}, record.Timestamp)
+		if came := cameAt(record, now); !came.IsZero() {
+			m.reading.note(topicPartition{*at.Topic, at.Partition}, came)
 		}
 	}
+}
+
+// clockSkew is how far a producer's clock may be ahead: Kafka's default of
+// message.timestamp.after.max.ms.
+const clockSkew = time.Hour
+
+// cameAt is when a record came, by its timestamp; zero when that tells nothing,
+// such as one in microseconds, which would let every later record seem young.
+func cameAt(record *confluent.Message, now time.Time) time.Time {
+	at := api.KafkaTime(kafka.TimestampMs(record))
+	switch {
+	case at.After(now.Add(clockSkew)):
+		return time.Time{}
+	case at.After(now):
+		return now
+	}
+	return at
 }
 
 // wrote notes a commit of data files.

@@ -1,6 +1,7 @@
 package ingest
 
 import (
+	"math"
 	"slices"
 	"testing"
 	"time"
@@ -45,7 +46,7 @@ func TestLag(t *testing.T) {
 	read(0, 500)
 	read(0, 700)
 	m.batch(offsets(5, 0), map[string]int64{"addBatch": 40})
-	check("half of it read", PartitionLag{Records: 5, Since: time.Unix(700, 0)}, PartitionLag{})
+	check("half of it read", PartitionLag{Records: 5, Since: time.Unix(700, 0).UTC()}, PartitionLag{})
 	if got := q.Metrics().InputBytes; got != 20 {
 		t.Errorf("%d bytes read, want 20", got)
 	}
@@ -55,6 +56,39 @@ func TestLag(t *testing.T) {
 	clock.now = time.Unix(2001, 0)
 	m.offsets(offsets(10, 0), offsets(13, 1))
 	check("records after a pause", PartitionLag{Records: 3, Since: time.Unix(2000, 0)}, PartitionLag{Records: 1, Since: time.Unix(2000, 0)})
+}
+
+// Timestamps that tell nothing of when a record came do not count, and one of a
+// clock that is ahead counts as now.
+func TestLagBesideOddTimestamps(t *testing.T) {
+	now := time.Unix(1_700_000_000, 0).UTC()
+	for _, test := range []struct {
+		name string
+		ms   int64
+		want time.Time
+	}{
+		{"a minute old", now.Add(-time.Minute).UnixMilli(), now.Add(-time.Minute)},
+		{"a clock that is ahead", now.Add(time.Minute).UnixMilli(), now},
+		{"far in the future", now.Add(2 * time.Hour).UnixMilli(), time.Time{}},
+		{"microseconds", now.UnixMicro(), time.Time{}},
+		{"nanoseconds", now.UnixNano(), time.Time{}},
+		{"none", api.NoTimestamp, time.Time{}},
+		{"largest", math.MaxInt64, time.Time{}},
+		{"least", math.MinInt64, time.Time{}},
+	} {
+		topic := testTopic
+		m := newMeter(&setClock{now: now})
+		m.offsets(api.PartitionOffsets{topic: {0: 0}}, api.PartitionOffsets{topic: {0: 2}})
+		m.begin()
+		m.read([]*confluent.Message{{
+			TopicPartition: confluent.TopicPartition{Topic: &topic}, Timestamp: time.UnixMilli(test.ms), TimestampType: confluent.TimestampCreateTime,
+		}})
+		m.batch(api.PartitionOffsets{topic: {0: 1}}, nil)
+		want := []PartitionLag{{Topic: topic, Records: 1, Since: test.want}}
+		if got := (&Query{meter: m}).Metrics().Lag; !slices.Equal(got, want) {
+			t.Errorf("%s: %v, want %v", test.name, got, want)
+		}
+	}
 }
 
 type setClock struct {

@@ -213,7 +213,7 @@ func lastTxn(s *delta.Snapshot, appID string) int64 {
 // decode gives the rows of the letters that fit to data, and returns the
 // number of the others.
 func (r *replayer) decode(ctx context.Context, table, letters *delta.Snapshot, round *replayRound, data *output) (remaining int64, err error) {
-	hasHeaders, err := checkDeadLetters(letters)
+	columns, err := letterColumnsOf(letters)
 	if err != nil {
 		return 0, err
 	}
@@ -224,7 +224,7 @@ func (r *replayer) decode(ctx context.Context, table, letters *delta.Snapshot, r
 	column, ok := table.Schema().Field(headersColumn)
 	decoder, err := newDecoder(schema, decoderOptions{
 		required:       r.options.Required,
-		includeHeaders: hasHeaders && ok && column.Type.String() == headersType.String(),
+		includeHeaders: columns.headers > 0 && ok && column.Type.String() == headersType.String(),
 	})
 	if err != nil {
 		return 0, fmt.Errorf("%w: %w", ErrOptions, err)
@@ -241,7 +241,7 @@ func (r *replayer) decode(ctx context.Context, table, letters *delta.Snapshot, r
 		if err != nil {
 			return 0, err
 		}
-		page := pageOf(batch, hasHeaders)
+		page := pageOf(batch, columns)
 		for i := range page.rows {
 			if round.Rows == maxReplayed || decoder.decode(page.value.Value(i), page.headersOf(i)) != nil {
 				remaining++
@@ -399,7 +399,7 @@ func (r *replayer) tryRemove(ctx context.Context, round *replayRound, gone map[l
 
 // without copies the letters of a snapshot that are not gone.
 func without(ctx context.Context, snapshot *delta.Snapshot, gone map[letterID]bool, left *output) error {
-	hasHeaders, err := checkDeadLetters(snapshot)
+	columns, err := letterColumnsOf(snapshot)
 	if err != nil {
 		return err
 	}
@@ -409,7 +409,7 @@ func without(ctx context.Context, snapshot *delta.Snapshot, gone map[letterID]bo
 		if err != nil {
 			return err
 		}
-		page := pageOf(batch, hasHeaders)
+		page := pageOf(batch, columns)
 		size := int64(64 * page.rows)
 		for i := range page.rows {
 			mask.Append(!gone[page.id(i)])

@@ -1,19 +1,25 @@
 package ingest
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/apache/arrow-go/v18/arrow"
+	"github.com/apache/arrow-go/v18/arrow/array"
+	"github.com/apache/arrow-go/v18/arrow/memory"
 	confluent "github.com/confluentinc/confluent-kafka-go/v2/kafka"
 
 	"taxilake/lakekit/api"
 	"taxilake/lakekit/delta"
+	"taxilake/lakekit/kafka/kafkatest"
 	"taxilake/lakekit/oss"
 )
 
@@ -291,6 +297,8 @@ func TestLetterID(t *testing.T) {
 		{TopicPartition: at(&topic, 0, 2)},
 		{TopicPartition: at(&topic, 0, 1), Timestamp: now, TimestampType: confluent.TimestampCreateTime},
 		{TopicPartition: at(&topic, 0, 1), Timestamp: now.Add(time.Millisecond), TimestampType: confluent.TimestampCreateTime},
+		{TopicPartition: at(&topic, 0, 1), Timestamp: time.UnixMilli(math.MaxInt64), TimestampType: confluent.TimestampCreateTime},
+		{TopicPartition: at(&topic, 0, 1), Timestamp: time.UnixMilli(math.MaxInt64 - 1), TimestampType: confluent.TimestampCreateTime},
 		{TopicPartition: at(&topic, 0, 1), Key: []byte{}},
 		{TopicPartition: at(&topic, 0, 1), Value: []byte{}},
 		{TopicPartition: at(&topic, 0, 1), Key: []byte("ab"), Value: []byte("c")},
@@ -304,7 +312,7 @@ func TestLetterID(t *testing.T) {
 		}
 		batch := l.flush()
 		defer batch.Release()
-		page, ids := pageOf(batch, false), map[int]letterID{}
+		page, ids := pageOf(batch, letterColumns{timestampMs: 7}), map[int]letterID{}
 		for row, i := range order {
 			ids[i] = page.id(row)
 		}
@@ -324,5 +332,103 @@ func TestLetterID(t *testing.T) {
 			t.Errorf("letters %d and %d have the same id", i, j)
 		}
 		seen[id] = i
+	}
+}
+
+// timestamps are numbers that producers write where Kafka has milliseconds.
+var timestamps = []int64{
+	math.MinInt64, -62_135_596_800_001, -2, api.NoTimestamp, 0, 1_245_086_781_123, 253_402_300_799_999, 253_402_300_800_000,
+	1_245_086_781_123_456, 1_245_086_781_123_456_789, math.MaxInt64/1000 + 1, math.MaxInt64,
+}
+
+func (w *world) sendAt(value string, timestamps ...int64) {
+	w.t.Helper()
+	for _, ms := range timestamps {
+		if err := kafkatest.Send(w.t.Context(), w.servers, w.topic, kafkatest.Record{TimestampMs: ms, Value: []byte(value)}); err != nil {
+			w.t.Fatal(err)
+		}
+	}
+}
+
+// checkTimestamps wants dead letters with these timestamps, the newest first.
+func (w *world) checkTimestamps(want ...int64) {
+	w.t.Helper()
+	letters, err := DeadLetters(w.t.Context(), oss.Prefix(w.store, deadPrefix), 100)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	if _, err := json.Marshal(letters); err != nil {
+		w.t.Error(err)
+	}
+	var got []int64
+	for _, letter := range letters {
+		got = append(got, letter.TimestampMs)
+		if !letter.Timestamp.Equal(api.KafkaTime(letter.TimestampMs)) {
+			w.t.Errorf("%d stands for %v", letter.TimestampMs, letter.Timestamp)
+		}
+	}
+	slices.Sort(want)
+	slices.Reverse(want)
+	if !slices.Equal(got, want) {
+		w.t.Errorf("timestamps %v, want %v", got, want)
+	}
+}
+
+func TestDeadLettersKeepEveryTimestamp(t *testing.T) {
+	w := newWorld(t, 1)
+	w.sendAt(`{"id":0,"fare_amount":"word"}`, timestamps...)
+	w.mustRun(w.options())
+	w.checkTimestamps(slices.Clone(timestamps)...)
+	w.replaceTable(fareAsString())
+	if result := w.mustReplay(); result.NumReplayed != int64(len(timestamps)) || result.NumRemaining != 0 {
+		t.Errorf("replay: %+v", result)
+	}
+	w.checkTimestamps()
+}
+
+// A table of dead letters from before the column timestampMs goes on, with
+// headers and without, and so does a replay of its letters.
+func TestDeadLettersOfAnOlderTable(t *testing.T) {
+	for name, fields := range map[string][]delta.Field{"without headers": letterFields, "with headers": append(slices.Clip(letterFields), headersField)} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, 1)
+			table, err := delta.Create(t.Context(), oss.Prefix(w.store, deadPrefix), delta.Definition{Schema: delta.Schema{Fields: fields}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			l := newLetterBuilder(false)
+			defer l.release()
+			for i, at := range []time.Time{time.UnixMilli(1_245_086_781_000), time.UnixMilli(1_245_086_781_000_000)} {
+				l.append(&confluent.Message{
+					TopicPartition: confluent.TopicPartition{Topic: &w.topic, Offset: confluent.Offset(100 + i)},
+					Value:          []byte(`{"id":0,"fare_amount":"word"}`), Timestamp: at, TimestampType: confluent.TimestampCreateTime,
+				}, errWrongType)
+			}
+			batch := l.flush()
+			defer batch.Release()
+			// As it was written then: every time that fits was a time.
+			micros := array.NewTimestampBuilder(memory.DefaultAllocator, batch.Column(3).DataType().(*arrow.TimestampType))
+			defer micros.Release()
+			micros.Append(1_245_086_781_000_000)
+			micros.Append(1_245_086_781_000_000_000)
+			columns := slices.Clone(batch.Columns()[:len(letterFields)])
+			columns[3] = micros.NewArray()
+			old := array.NewRecordBatch(arrow.NewSchema(batch.Schema().Fields()[:len(letterFields)], nil), columns, batch.NumRows())
+			adds, err := table.WriteFiles(t.Context(), old)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := table.Commit(t.Context(), delta.Commit{Operation: "WRITE", Adds: adds, BlindAppend: true}); err != nil {
+				t.Fatal(err)
+			}
+			w.checkTimestamps(1_245_086_781_000, 1_245_086_781_000_000)
+			w.sendAt(`{"id":0,"fare_amount":"word"}`, timestamps...)
+			w.mustRun(w.options())
+			w.checkTimestamps(append([]int64{1_245_086_781_000, 1_245_086_781_000_000}, timestamps...)...)
+			w.replaceTable(fareAsString())
+			if result := w.mustReplay(); result.NumReplayed != int64(len(timestamps))+2 || result.NumRemaining != 0 {
+				t.Errorf("replay: %+v", result)
+			}
+		})
 	}
 }

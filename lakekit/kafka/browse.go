@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"math"
 	"slices"
-	"time"
 
 	confluent "github.com/confluentinc/confluent-kafka-go/v2/kafka"
 
@@ -56,7 +55,7 @@ func Browse(ctx context.Context, c Config, topic string, o BrowseOptions) ([]api
 		return nil, callFailed(err, c.Servers(), &h, "browse topic %s", topic)
 	}
 	slices.SortFunc(messages, func(x, y api.Message) int {
-		return cmp.Or(x.Timestamp.Compare(y.Timestamp), cmp.Compare(x.Partition, y.Partition), cmp.Compare(x.Offset, y.Offset))
+		return cmp.Or(cmp.Compare(x.TimestampMs, y.TimestampMs), cmp.Compare(x.Partition, y.Partition), cmp.Compare(x.Offset, y.Offset))
 	})
 	if o.Offset == Latest {
 		return messages[max(0, len(messages)-o.Limit):], nil
@@ -185,18 +184,27 @@ func readRanges(ctx context.Context, c Config, h *health, topic string, ranges m
 }
 
 func message(m *confluent.Message) api.Message {
+	ms := TimestampMs(m)
 	out := api.Message{
-		Partition: m.TopicPartition.Partition,
-		Offset:    int64(m.TopicPartition.Offset),
-		Timestamp: m.Timestamp.UTC(),
-		Key:       m.Key,
-		Value:     m.Value,
-	}
-	if m.TimestampType == confluent.TimestampNotAvailable {
-		out.Timestamp = time.Time{}
+		Partition:   m.TopicPartition.Partition,
+		Offset:      int64(m.TopicPartition.Offset),
+		Timestamp:   api.KafkaTime(ms),
+		TimestampMs: ms,
+		Key:         m.Key,
+		Value:       m.Value,
 	}
 	for _, h := range m.Headers {
 		out.Headers = append(out.Headers, api.Header{Key: h.Key, Value: h.Value})
 	}
 	return out
+}
+
+// TimestampMs is a record's timestamp as Kafka keeps it: milliseconds since 1970
+// UTC, or api.NoTimestamp. Whatever a producer wrote there, it is exact:
+// time.Time holds it in seconds.
+func TimestampMs(m *confluent.Message) int64 {
+	if m.TimestampType == confluent.TimestampNotAvailable {
+		return api.NoTimestamp
+	}
+	return m.Timestamp.UnixMilli()
 }

@@ -1,8 +1,12 @@
 package kafka_test
 
 import (
+	"cmp"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -11,6 +15,7 @@ import (
 
 	"taxilake/lakekit/api"
 	"taxilake/lakekit/kafka"
+	"taxilake/lakekit/kafka/kafkatest"
 )
 
 // fill makes the topic: message i of n has the time i and is in partition
@@ -129,6 +134,55 @@ func TestBrowseReturnsTheMessageAsItIs(t *testing.T) {
 		}
 		if m := got[1]; m.Offset != 1 || m.Key != nil || m.Value == nil || len(m.Value) != 0 {
 			t.Errorf("null key and empty value came back as %v and %v", m.Key, m.Value)
+		}
+	})
+}
+
+// Producers write whatever number they like as a timestamp. It is shown as it
+// is, and as a time where it stands for one.
+func TestBrowseShowsEveryTimestamp(t *testing.T) {
+	onEachCluster(t, func(t *testing.T, c kafka.Config, name func(string) string) {
+		topic := name("times")
+		if _, err := newAdmin(t, c).CreateTopic(t.Context(), kafka.TopicSpec{Name: topic, Partitions: 1, Configs: map[string]string{
+			"message.timestamp.before.max.ms": fmt.Sprint(math.MaxInt64), "message.timestamp.after.max.ms": fmt.Sprint(math.MaxInt64),
+		}}); err != nil {
+			t.Fatal(err)
+		}
+		for _, test := range []struct {
+			ms   int64
+			want string // "": no time
+		}{
+			{math.MinInt64, ""}, {math.MinInt64 + 1, ""}, {-62_135_596_800_001, ""}, {-2, "1969-12-31T23:59:59.998Z"}, {-1, ""}, {0, "1970-01-01T00:00:00Z"},
+			{1_245_086_781_123, "2009-06-15T17:26:21.123Z"},
+			{253_402_300_799_999, "9999-12-31T23:59:59.999Z"}, {253_402_300_800_000, ""},
+			{1_245_086_781_123_456, ""},     // microseconds
+			{1_245_086_781_123_456_789, ""}, // nanoseconds
+			{9_223_372_036_854_776, ""},     // a thousand times that is no int64
+			{math.MaxInt64, ""},
+		} {
+			if err := kafkatest.Send(t.Context(), c.Servers(), topic, kafkatest.Record{TimestampMs: test.ms, Value: []byte("x")}); err != nil {
+				t.Fatalf("%d: %v", test.ms, err)
+			}
+			got, err := kafka.Browse(t.Context(), c, topic, kafka.BrowseOptions{Offset: kafka.Earliest, Limit: 100})
+			if err != nil {
+				t.Fatal(err)
+			}
+			m := got[slices.IndexFunc(got, func(m api.Message) bool { return m.Offset == int64(len(got)-1) })]
+			data, err := json.Marshal(m)
+			if err != nil {
+				t.Errorf("%d: %v", test.ms, err)
+				continue
+			}
+			want := fmt.Sprintf(`"timestampMs":%d,`, test.ms)
+			if test.want != "" {
+				want = fmt.Sprintf(`"timestamp":%q,`, test.want) + want
+			}
+			if !strings.Contains(string(data), want) || test.want == "" && !m.Timestamp.IsZero() {
+				t.Errorf("%d: %s, want %s", test.ms, data, want)
+			}
+			if !slices.IsSortedFunc(got, func(x, y api.Message) int { return cmp.Compare(x.TimestampMs, y.TimestampMs) }) {
+				t.Errorf("not in the order of time: %+v", got)
+			}
 		}
 	})
 }
