@@ -37,7 +37,7 @@ func (w *Workshop) ReplayDeadLetters(table string) (DeadLetterReplay, error) {
 func deadLettersGrid(list DeadLetters) *api.Result {
 	var rows [][]any
 	for _, l := range list {
-		rows = append(rows, []any{l.Topic, l.Partition, l.Offset, kafkaTime(l.TimestampMs), readable(l.Key), readable(l.Value), l.Reason})
+		rows = append(rows, []any{l.Topic, l.Partition, l.Offset, kafkaTime(l.Timestamp, l.TimestampMs), readable(l.Key), readable(l.Value), l.Reason})
 	}
 	return gridOf("topic|partition#|offset#|timestamp (UTC)|key|value|reason", rows...)
 }

@@ -224,19 +224,18 @@ func topicsGrid(list []Topic) *api.Result {
 func messagesGrid(list Messages) *api.Result {
 	var rows [][]any
 	for _, m := range list {
-		rows = append(rows, []any{m.Partition, m.Offset, kafkaTime(m.TimestampMs), string(m.Key), string(m.Value)})
+		rows = append(rows, []any{m.Partition, m.Offset, kafkaTime(m.Timestamp, m.TimestampMs), string(m.Key), string(m.Value)})
 	}
 	return gridOf("partition#|offset#|timestamp (UTC)|key|value", rows...)
 }
 
-// kafkaTime shows a Kafka timestamp as the time it stands for, or as the number
-// it is.
-func kafkaTime(ms int64) string {
-	at := api.KafkaTime(ms)
+// kafkaTime shows a Kafka timestamp as the time it stands for, else as the
+// number it is.
+func kafkaTime(at time.Time, ms int64) string {
 	switch {
 	case !at.IsZero():
-		return at.Format("2006-01-02 15:04:05.000")
-	case ms == api.NoTimestamp:
+		return at.UTC().Format("2006-01-02 15:04:05.000")
+	case ms == api.NoTimestamp || !api.KafkaTime(ms).IsZero(): // not told
 		return ""
 	}
 	return fmt.Sprintf("%d ms: no date", ms)

@@ -55,7 +55,7 @@ func TestKafkaTimestampsAreShown(t *testing.T) {
 		1_245_086_781_123: "2009-06-15 17:26:21.123", 0: "1970-01-01 00:00:00.000", -2: "1969-12-31 23:59:59.998", -1: "",
 		1_245_086_781_123_456: "1245086781123456 ms: no date", math.MaxInt64: "9223372036854775807 ms: no date", math.MinInt64: "-9223372036854775808 ms: no date",
 	} {
-		for _, value := range []any{Messages{{TimestampMs: ms}}, DeadLetters{{TimestampMs: ms}}} {
+		for _, value := range []any{Messages{{Timestamp: api.KafkaTime(ms), TimestampMs: ms}}, DeadLetters{{Timestamp: api.KafkaTime(ms), TimestampMs: ms}}} {
 			if v := viewOf(value); !strings.Contains(v.text, want) || !strings.Contains(v.html, want) {
 				t.Errorf("%d in %T: %s, want %q", ms, value, v.text, want)
 			}
