@@ -4,7 +4,7 @@ SHELL := /bin/sh
 JUPYTER := lakekit/jupyter
 LAKEKIT := .bin/lakekit
 
-.PHONY: help setup run lab up down reset status doctor test test-real real-up real-down dataset bench bench-spark lint clean
+.PHONY: help setup run lab up down reset status doctor test test-real real-up real-down dataset bench bench-spark lint sbom vulncheck clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
@@ -58,6 +58,12 @@ bench-spark: setup ## drain one topic with the kit and with Spark Structured Str
 
 lint: setup ## check formatting, vet, staticcheck, notebooks without outputs, shell scripts
 	@$(JUPYTER)/lint.sh
+
+sbom: setup ## list what the kit is built from, in CycloneDX: out/sbom
+	@.ci/sbom
+
+vulncheck: ## look for known vulnerabilities in what the kit reaches
+	@.ci/vulncheck
 
 clean: down real-down ## delete what setup and run have built; data in .lakekit stays
 	@if [ -x $(LAKEKIT) ] && [ -d out/state ]; then LAKEKIT_STATE="$(CURDIR)/out/state" $(LAKEKIT) down; fi

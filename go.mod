@@ -2,6 +2,8 @@ module taxilake
 
 go 1.26.0
 
+toolchain go1.26.9
+
 require (
 	github.com/RoaringBitmap/roaring/v2 v2.30.0
 	github.com/aliyun/aliyun-oss-go-sdk v3.0.2+incompatible
@@ -14,7 +16,7 @@ require (
 	github.com/go-echarts/go-echarts/v2 v2.7.0
 	github.com/google/uuid v1.6.0
 	github.com/janpfeifer/gonb v0.11.4
-	github.com/klauspost/compress v1.20.0
+	github.com/klauspost/compress v1.20.2
 	github.com/prometheus/client_golang v1.23.2
 	github.com/prometheus/client_model v0.6.2
 	github.com/prometheus/common v0.66.1
@@ -29,7 +31,7 @@ require (
 
 require (
 	github.com/BurntSushi/toml v1.4.1-0.20240526193622-a339e1f7089c // indirect
-	github.com/andybalholm/brotli v1.2.3 // indirect
+	github.com/andybalholm/brotli v1.2.7 // indirect
 	github.com/apache/thrift v0.24.0 // indirect
 	github.com/aws/aws-sdk-go-v2 v1.47.7
 	github.com/aws/smithy-go v1.28.8 // indirect

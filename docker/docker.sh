@@ -154,8 +154,7 @@ class() { compose exec -T jupyter .bin/lakekit class "$@"; }
 
 save() {
 	secrets
-	compose --profile '*' pull --ignore-buildable
-	compose build
+	compose --profile '*' build
 	mkdir -p out
 	# shellcheck disable=SC2046 # a word for each image
 	docker save --output "$images" $(compose --profile '*' config --images | sort -u)

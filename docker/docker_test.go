@@ -116,41 +116,66 @@ func TestServices(t *testing.T) {
 }
 
 func TestImagesArePinned(t *testing.T) {
-	pinned := regexp.MustCompile(`^[a-z0-9./-]+:v?[0-9][0-9a-z.-]*(@sha256:[0-9a-f]{64})?$`)
-	images := map[string]string{}
+	ours := regexp.MustCompile(`^taxilake/[a-z-]+:[0-9][0-9.-]*$`)
+	pinned := regexp.MustCompile(`^[a-z0-9./-]+:v?[0-9][0-9a-z.-]*@sha256:[0-9a-f]{64}$`)
 	for name, service := range project(t, []string{stack}).Services {
-		images[service.Image] = name
-	}
-	for _, file := range dockerfiles {
-		stages := map[string]bool{}
-		for _, match := range regexp.MustCompile(`(?m)^FROM (\S+)(?: AS (\S+))?$`).FindAllStringSubmatch(text(t, file), -1) {
-			if !stages[match[1]] {
-				images[match[1]] = file
-			}
-			stages[match[2]] = true
+		if !ours.MatchString(service.Image) || service.Build == nil {
+			t.Errorf("%s: the image %s is not one that the kit builds: docker save would lose its digest", name, service.Image)
 		}
 	}
-	if len(images) < 6 {
-		t.Fatalf("found only the images %v", images)
+	bases := baseImages(t)
+	if len(bases) != 4 {
+		t.Fatalf("found the base images %v", bases)
 	}
-	for image, user := range images {
+	for image, user := range bases {
 		if !pinned.MatchString(image) {
-			t.Errorf("%s: %s has no version of its own", user, image)
+			t.Errorf("%s: %s is not pinned by version and digest", user, image)
 		}
 	}
 }
 
+// baseImages maps what the stack's images are built from to one of its users.
+func baseImages(t *testing.T) map[string]string {
+	sources := map[string]string{}
+	for _, file := range dockerfiles {
+		sources[file] = text(t, file)
+	}
+	for name, service := range project(t, []string{stack}).Services {
+		if service.Build != nil && service.Build.DockerfileInline != "" {
+			sources[name] = service.Build.DockerfileInline
+		}
+	}
+	images := map[string]string{}
+	for user, source := range sources {
+		stages := map[string]bool{}
+		for _, match := range regexp.MustCompile(`(?m)^FROM (\S+)(?: AS (\S+))?$`).FindAllStringSubmatch(source, -1) {
+			if !stages[match[1]] {
+				images[match[1]] = user
+			}
+			stages[match[2]] = true
+		}
+	}
+	return images
+}
+
 // TestVersionsAgree compares versions that are written down in more than one place.
 func TestVersionsAgree(t *testing.T) {
-	goVersion := submatch(t, "../go.mod", `(?m)^go (\S+)$`)
+	goVersion := submatch(t, "../go.mod", `(?m)^toolchain go(\S+)$`)
+	if least := submatch(t, "../go.mod", `(?m)^go (\d+\.\d+)\.0$`); !strings.HasPrefix(goVersion, least+".") {
+		t.Errorf("go.mod asks for Go %s, and is built with %s", least, goVersion)
+	}
 	for _, file := range dockerfiles {
 		if got := submatch(t, file, `(?m)^FROM golang:([0-9.]+)-bookworm`); got != goVersion {
 			t.Errorf("%s builds with Go %s, go.mod says %s", file, got, goVersion)
 		}
 	}
 	kafka := submatch(t, "real/pom.xml", `<kafka.version>(.*)</kafka.version>`)
-	if got, want := project(t, []string{stack}).Services["kafka"].Image, "apache/kafka:"+kafka; got != want {
-		t.Errorf("image %s, real/pom.xml has %s", got, want)
+	service := project(t, []string{stack}).Services["kafka"]
+	if want := "FROM apache/kafka:" + kafka + "@"; !strings.HasPrefix(service.Build.DockerfileInline, want) {
+		t.Errorf("image %s, real/pom.xml has Kafka %s", service.Build.DockerfileInline, kafka)
+	}
+	if want := "taxilake/kafka:" + kafka; service.Image != want {
+		t.Errorf("image %s, want %s", service.Image, want)
 	}
 	minio := submatch(t, "minio/Dockerfile", `github.com/minio/minio@(v\S+)`)
 	if got := submatch(t, "real.sh", `(?m)^minio_version=(\S+)$`); got != minio {
@@ -425,7 +450,7 @@ func TestDockerfilesCopyWhatIsSent(t *testing.T) {
 			}
 		}
 	}
-	if copied != 7 {
+	if copied != 9 {
 		t.Errorf("found only %d copied paths", copied)
 	}
 	entrypoint := submatch(t, "../.binder/Dockerfile", `(?m)^ENTRYPOINT \["/work/(.*)"\]$`)

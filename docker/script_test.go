@@ -245,7 +245,7 @@ func TestSaveAndLoad(t *testing.T) {
 	if ok || len(calls) > 0 || !strings.Contains(output, "make docker-save writes it") {
 		t.Errorf("load without a file: %q %s", calls, output)
 	}
-	m.wantCalls(nil, "save", "compose --profile * pull --ignore-buildable", "compose build",
+	m.wantCalls(nil, "save", "compose --profile * build",
 		"compose --profile * config --images", "docker save --output out/taxilake-images.tar kafka:1 minio:1")
 	m.write("out/taxilake-images.tar", "", 0o644)
 	m.wantCalls(nil, "load", "docker load --input out/taxilake-images.tar")

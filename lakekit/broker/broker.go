@@ -57,6 +57,9 @@ func Run(ctx context.Context, o Options) error {
 	return stopped()
 }
 
+// KafkaVersion is the newest Kafka whose requests the broker answers, such as v4.1.
+func KafkaVersion() string { return kversion.Stable().VersionGuess() }
+
 // describeTopicPartitions is API key 75. kfake answers it with null lists of
 // eligible leader replicas, on which Java's AdminClient, and with it Spark's
 // Kafka source, fails; left out, Java asks by Metadata.

@@ -19,6 +19,16 @@ var writableFeatures = []string{
 	"identityColumns", "columnMapping", "timestampNtz", "vacuumProtocolCheck",
 }
 
+// ProtocolVersions are the versions of tables that are read and written.
+const ProtocolVersions = "reader 1 to 3, writer 1 to 7"
+
+// Features are the table features (PROTOCOL.md, section Valid Feature Names in
+// Table Features) that a table may list to be read, and to be written: some of
+// the latter as long as nothing in the table uses them.
+func Features() (read, written []string) {
+	return slices.Clone(readableFeatures), slices.Clone(writableFeatures)
+}
+
 // checkReadable refuses a table whose rows we would get wrong.
 func checkReadable(p Protocol, m Metadata) error {
 	switch {

@@ -117,7 +117,8 @@ make_tools() {
 }
 
 make_lakekit() {
-	go build -o .bin/lakekit ./lakekit/cmd/lakekit
+	# lakekit version names the commit, wherever there is one.
+	go build -buildvcs=auto -o .bin/lakekit ./lakekit/cmd/lakekit
 }
 
 make_python() {

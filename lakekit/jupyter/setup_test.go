@@ -195,7 +195,7 @@ func TestSetupDoesEachPartOnce(t *testing.T) {
 	m := newMachine(t, nil)
 	all := []string{
 		"go install tool",
-		"go build -o .bin/lakekit ./lakekit/cmd/lakekit",
+		"go build -buildvcs=auto -o .bin/lakekit ./lakekit/cmd/lakekit",
 		"python -m pip install --disable-pip-version-check -r lakekit/jupyter/requirements.txt",
 		"npm ci --ignore-scripts --no-audit --no-fund --no-update-notifier",
 		"python lakekit/jupyter/run.py --out .cache/warm --no-html --timeout 900 lakekit/jupyter/warm.ipynb",
@@ -279,15 +279,26 @@ func TestSetupGoesOnAfterAFailure(t *testing.T) {
 }
 
 func TestLockFilesPinEverything(t *testing.T) {
+	// pip refuses a file that is not the one whose hash stands here.
+	pinned := regexp.MustCompile(`^[a-z0-9-]+==[0-9][0-9a-z.]*( ; [^\\]+)?( \\\n +--hash=sha256:[0-9a-f]{64})+$`)
+	for _, file := range []string{"requirements.txt", "lint-requirements.txt", "../../.ci/sbom-requirements.txt", "../../docker/real/engines/requirements.txt"} {
+		requirements, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		entries := regexp.MustCompile(`(?m)^[^ #].*(\n .*)*$`).FindAllString(string(requirements), -1)
+		for _, entry := range entries {
+			if !pinned.MatchString(entry) {
+				t.Errorf("%s: not pinned by version and hash:\n%s", file, entry)
+			}
+		}
+		if len(entries) == 0 {
+			t.Errorf("%s asks for nothing", file)
+		}
+	}
 	requirements, err := os.ReadFile("requirements.txt")
 	if err != nil {
 		t.Fatal(err)
-	}
-	pinned := regexp.MustCompile(`^[a-z0-9-]+==[0-9][0-9a-z.]*( ; .+)?$`)
-	for line := range strings.Lines(string(requirements)) {
-		if line = strings.TrimSpace(line); !strings.HasPrefix(line, "#") && !pinned.MatchString(line) {
-			t.Errorf("requirements.txt: %q is not an exact version", line)
-		}
 	}
 	for _, direct := range []string{"jupyterlab", "nbclient", "nbconvert", "nbformat"} {
 		if !bytes.Contains(requirements, []byte("\n"+direct+"==")) {

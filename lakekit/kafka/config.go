@@ -8,6 +8,12 @@ import (
 	"taxilake/lakekit/kafka/properties"
 )
 
+// LibraryVersion is that of librdkafka, such as 2.15.1.
+func LibraryVersion() string {
+	_, version := confluent.LibraryVersion()
+	return version
+}
+
 // Config holds librdkafka properties (CONFIGURATION.md of librdkafka), such as
 // bootstrap.servers and sasl.username, passed through as they are. It prints
 // without its secrets.

@@ -60,7 +60,7 @@ func newRoot() *cobra.Command {
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.AddCommand(serviceCommands()...)
 	root.AddCommand(topicCommand(), trafficCommand(), tableCommand(), streamCommand(), deadLettersCommand(), datasetCommand(),
-		listCommand(), sqlCommand(), verifyCommand(), drillCommand(), classCommand())
+		listCommand(), sqlCommand(), verifyCommand(), drillCommand(), classCommand(), versionCommand())
 	return root
 }
 
