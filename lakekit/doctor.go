@@ -96,7 +96,7 @@ func otherDisk(state, folder string) bool {
 // that fails.
 func (w *Workshop) diagnose(service, path string) Checks {
 	var steps Checks
-	if err := w.get(path, nil, &steps); err != nil {
+	if err := w.post(path, struct{}{}, &steps); err != nil {
 		return Checks{failedCheck(service+" can be asked", err, "the server's log is "+settings.LogFile(w.settings.State, settings.Workshop))}
 	}
 	return steps

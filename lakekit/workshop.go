@@ -7,9 +7,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
-	"strings"
+	"time"
 
 	"taxilake/lakekit/api"
 	"taxilake/lakekit/services"
@@ -96,42 +97,115 @@ func (w *Workshop) post(path string, request, into any) error {
 	return w.call(http.MethodPost, path, data, into)
 }
 
+// client goes straight to the server, which is on this machine, and nowhere else
+// with its token.
+var client = &http.Client{
+	Transport: &http.Transport{
+		DialContext:         (&net.Dialer{Timeout: 5 * time.Second}).DialContext,
+		MaxIdleConnsPerHost: 4, IdleConnTimeout: time.Minute,
+	},
+	CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+}
+
+// call waits for the answer as long as the server lives: what it is asked for may
+// take its time, but whether it answers at all it says on the side.
 func (w *Workshop) call(method, path string, data []byte, into any) error {
 	if w.settings.Server.URL == "" {
 		return errNotRunning(w.settings)
 	}
-	request, err := http.NewRequestWithContext(w.ctx, method, w.settings.Server.URL+path, bytes.NewReader(data))
+	ctx, cancel := context.WithCancelCause(w.ctx)
+	defer cancel(nil)
+	request, err := http.NewRequestWithContext(ctx, method, w.settings.Server.URL+path, bytes.NewReader(data))
 	if err != nil {
 		return err
 	}
 	request.Header.Set("Authorization", "Bearer "+w.settings.Server.Token.Reveal())
-	answer, err := http.DefaultClient.Do(request)
+	if data != nil {
+		request.Header.Set("Content-Type", "application/json")
+	}
+	go w.watch(ctx, cancel)
+	answer, err := client.Do(request)
 	if err != nil {
-		if w.ctx.Err() != nil {
+		switch {
+		case w.ctx.Err() != nil:
 			return w.ctx.Err()
+		case ctx.Err() != nil:
+			return context.Cause(ctx)
 		}
 		return fmt.Errorf("%w (%v)", errNotRunning(w.settings), errors.Unwrap(err))
 	}
 	defer answer.Body.Close()
-	if answer.StatusCode != http.StatusOK {
-		return readError(answer)
+	text, err := io.ReadAll(io.LimitReader(answer.Body, api.MaxAnswer+1))
+	if err == nil && len(text) > api.MaxAnswer {
+		return fmt.Errorf("the workshop server's answer to %s is longer than %d MiB, which it never is: is it another program at %s?", path, api.MaxAnswer>>20, w.settings.Server.URL)
 	}
-	if err := json.NewDecoder(answer.Body).Decode(into); err != nil {
-		return fmt.Errorf("reading the server's answer to %s: %w; the server may have ended, its log is %s",
-			path, err, settings.LogFile(w.settings.State, settings.Workshop))
+	if err == nil && answer.StatusCode != http.StatusOK {
+		return errorIn(answer.Status, text)
 	}
-	return nil
+	if err == nil {
+		err = json.Unmarshal(text, into)
+	}
+	switch {
+	case err == nil:
+		return nil
+	case w.ctx.Err() != nil:
+		return w.ctx.Err()
+	case ctx.Err() != nil:
+		err = context.Cause(ctx)
+	}
+	return fmt.Errorf("reading the server's answer to %s: %w; the server may have ended, its log is %s",
+		path, err, settings.LogFile(w.settings.State, settings.Workshop))
+}
+
+const (
+	// watchEvery is how often a call that waits asks whether the server is there,
+	// aliveWithin how long the server may take to say so, on a busy machine.
+	watchEvery  = 30 * time.Second
+	aliveWithin = time.Minute
+)
+
+// watch ends a call when the server does not answer any more, not even that it is
+// there: as when it was stopped, or hangs.
+func (w *Workshop) watch(ctx context.Context, end context.CancelCauseFunc) {
+	ticker := time.NewTicker(watchEvery)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+		if err := w.alive(ctx); err != nil && ctx.Err() == nil {
+			end(fmt.Errorf("the workshop server at %s has stopped answering (%w): `lakekit down`, then `lakekit up`; its log is %s",
+				w.settings.Server.URL, err, settings.LogFile(w.settings.State, settings.Workshop)))
+			return
+		}
+	}
+}
+
+func (w *Workshop) alive(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, aliveWithin)
+	defer cancel()
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, w.settings.Server.URL+"/health", nil)
+	if err != nil {
+		return err
+	}
+	answer, err := client.Do(request)
+	if err != nil {
+		return err
+	}
+	return answer.Body.Close()
 }
 
 func errNotRunning(s *settings.Settings) error {
 	return fmt.Errorf("the workshop server is not running: type `make up` in a terminal in %s, or `.bin/lakekit up` if it is set up", s.Home)
 }
 
-func readError(answer *http.Response) error {
-	text, _ := io.ReadAll(io.LimitReader(answer.Body, 1<<20))
+func errorIn(status string, text []byte) error {
 	var problem api.Error
 	if err := json.Unmarshal(text, &problem); err == nil && problem.Message != "" {
 		return &problem
 	}
-	return fmt.Errorf("the workshop server answered %s: %s", answer.Status, strings.TrimSpace(string(text)))
+	const shown = 500
+	return fmt.Errorf("the workshop server answered %s: %s", status, bytes.TrimSpace(text[:min(len(text), shown)]))
 }

@@ -3,11 +3,11 @@ package api
 // OptimizeRequest asks for a table's data files to be rewritten so that they
 // are read faster, as OPTIMIZE does.
 type OptimizeRequest struct {
-	URI        string   `json:"uri"`                  // oss:// address, or a name beside the course's table; default: the course's table
-	Where      string   `json:"where,omitempty"`      // conditions on partition columns, joined by AND
-	ZOrderBy   []string `json:"zOrderBy,omitempty"`   // columns whose ranges each file shall keep narrow
-	TargetSize int64    `json:"targetSize,omitempty"` // bytes; 0: delta.targetFileSize
-	DryRun     bool     `json:"dryRun,omitempty"`     // only says what would be rewritten
+	URI        string   `json:"uri"`                                           // oss:// address, or a name beside the course's table; default: the course's table
+	Where      string   `json:"where,omitempty"`                               // conditions on partition columns, joined by AND
+	ZOrderBy   []string `json:"zOrderBy,omitempty"`                            // columns whose ranges each file shall keep narrow
+	TargetSize int64    `json:"targetSize,omitempty" range:"1..1099511627776"` // bytes; 0: delta.targetFileSize
+	DryRun     bool     `json:"dryRun,omitempty"`                              // only says what would be rewritten
 }
 
 // Compaction is what OPTIMIZE did, or after a dry run would do.
@@ -26,7 +26,7 @@ type VacuumRequest struct {
 	URI string `json:"uri"`
 	// RetentionHours that unneeded files are kept; nil: the table's
 	// delta.deletedFileRetentionDuration, 7 days unless it is set.
-	RetentionHours *float64 `json:"retentionHours,omitempty"`
+	RetentionHours *float64 `json:"retentionHours,omitempty" range:"0..876000"`
 	DryRun         bool     `json:"dryRun,omitempty"` // only says what would be deleted
 	// Conf are Spark's settings; known is
 	// spark.databricks.delta.retentionDurationCheck.enabled, and false allows a
@@ -47,7 +47,7 @@ type Vacuum struct {
 // time: one of the two.
 type RestoreRequest struct {
 	URI       string `json:"uri"`
-	Version   *int64 `json:"version,omitempty"`
+	Version   *int64 `json:"version,omitempty" range:"0..9223372036854775807"`
 	Timestamp string `json:"timestamp,omitempty"` // 2026-01-02 15:04:05 in UTC, or with its zone as in RFC 3339
 }
 

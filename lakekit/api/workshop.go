@@ -3,6 +3,13 @@ package api
 import "time"
 
 // Error is what the server answers instead of a result.
+// MaxAnswer bounds the JSON of an answer, in bytes.
+const MaxAnswer = 64 << 20
+
+// Requests carry the range of their numbers in tags, range:"least..most", which
+// the server holds them to. 0 is the default where nothing else is said.
+
+// Error is how the server answers what it does not do.
 type Error struct {
 	Message string `json:"error"`
 }
@@ -20,7 +27,7 @@ type Health struct {
 // TopicRequest asks for a topic.
 type TopicRequest struct {
 	Name       string            `json:"name"`
-	Partitions int               `json:"partitions"`
+	Partitions int               `json:"partitions" range:"1..1000"`
 	Configs    map[string]string `json:"configs,omitempty"` // Kafka's topic configurations
 }
 
@@ -28,13 +35,13 @@ type TopicRequest struct {
 // a field means its default.
 type TrafficRequest struct {
 	Topic   string  `json:"topic"`
-	Rate    float64 `json:"rate"`    // records a second; 0: as fast as it goes
-	Records int64   `json:"records"` // 0: until it is stopped, or the CSV file ends
-	Seed    uint64  `json:"seed"`    // of the generator; 0: 1
+	Rate    float64 `json:"rate" range:"0.001..10000000"`        // records a second; 0: as fast as it goes
+	Records int64   `json:"records" range:"1..1000000000000000"` // 0: until it is stopped, or the CSV file ends
+	Seed    uint64  `json:"seed"`                                // of the generator; 0: 1
 	// FromRow is the generator's first row; nil goes on after the last row
 	// that was produced with this seed, so that no record is sent twice. Of a
 	// CSV file it is the row to go on with, from 0, and nil is its beginning.
-	FromRow *int64 `json:"from_row,omitempty"`
+	FromRow *int64 `json:"from_row,omitempty" range:"0..1000000000000000"`
 	CSV     string `json:"csv,omitempty"` // path of a file to read instead of generating
 }
 
@@ -75,21 +82,21 @@ type TableRequest struct {
 // StreamRequest starts a streaming query from a topic into a table. The option
 // names are those of Spark's Kafka source and DataStreamWriter.
 type StreamRequest struct {
-	Name                 string `json:"name"`                           // default: the table's name
-	Subscribe            string `json:"subscribe,omitempty"`            // topics, separated by commas
-	Table                string `json:"table,omitempty"`                // oss:// address or name
-	CheckpointLocation   string `json:"checkpointLocation,omitempty"`   // oss:// address
-	StartingOffsets      string `json:"startingOffsets,omitempty"`      // default: earliest
-	Trigger              string `json:"trigger,omitempty"`              // "1 second" (default), "availableNow", "once"
-	EndingOffsets        string `json:"endingOffsets,omitempty"`        // with availableNow; default: latest
-	MaxOffsetsPerTrigger int64  `json:"maxOffsetsPerTrigger,omitempty"` // 0: bounded by memory alone
-	MinOffsetsPerTrigger int64  `json:"minOffsetsPerTrigger,omitempty"` // 0: a trigger waits for no more than one record
-	MaxTriggerDelay      string `json:"maxTriggerDelay,omitempty"`      // bounds that wait: "15m" (default), "90 seconds"
-	FailOnDataLoss       *bool  `json:"failOnDataLoss,omitempty"`       // default: true
-	IncludeHeaders       bool   `json:"includeHeaders,omitempty"`       // into the table's column headers
-	MergeSchema          bool   `json:"mergeSchema,omitempty"`          // add columns for fields the table does not have
+	Name                 string `json:"name"`                                                       // default: the table's name
+	Subscribe            string `json:"subscribe,omitempty"`                                        // topics, separated by commas
+	Table                string `json:"table,omitempty"`                                            // oss:// address or name
+	CheckpointLocation   string `json:"checkpointLocation,omitempty"`                               // oss:// address
+	StartingOffsets      string `json:"startingOffsets,omitempty"`                                  // default: earliest
+	Trigger              string `json:"trigger,omitempty"`                                          // "1 second" (default), "availableNow", "once"
+	EndingOffsets        string `json:"endingOffsets,omitempty"`                                    // with availableNow; default: latest
+	MaxOffsetsPerTrigger int64  `json:"maxOffsetsPerTrigger,omitempty" range:"1..1000000000000000"` // 0: bounded by memory alone
+	MinOffsetsPerTrigger int64  `json:"minOffsetsPerTrigger,omitempty" range:"1..1000000000000000"` // 0: a trigger waits for no more than one record
+	MaxTriggerDelay      string `json:"maxTriggerDelay,omitempty"`                                  // bounds that wait: "15m" (default), "90 seconds"
+	FailOnDataLoss       *bool  `json:"failOnDataLoss,omitempty"`                                   // default: true
+	IncludeHeaders       bool   `json:"includeHeaders,omitempty"`                                   // into the table's column headers
+	MergeSchema          bool   `json:"mergeSchema,omitempty"`                                      // add columns for fields the table does not have
 	// BufferBytes bounds the records in memory; default: 256 MiB.
-	BufferBytes int64 `json:"bufferBytes,omitempty"`
+	BufferBytes int64 `json:"bufferBytes,omitempty" range:"1..1099511627776"`
 	// Kafka are Spark's kafka.* options, by librdkafka's names with or without
 	// the prefix "kafka.".
 	Kafka map[string]string `json:"kafka,omitempty"`
@@ -152,15 +159,15 @@ type Object struct {
 // SQLRequest is one statement.
 type SQLRequest struct {
 	SQL      string `json:"sql"`
-	TimeZone string `json:"time_zone,omitempty"` // session time zone; default: UTC
-	MaxRows  int    `json:"max_rows,omitempty"`
+	TimeZone string `json:"time_zone,omitempty"`                  // session time zone; default: UTC
+	MaxRows  int    `json:"max_rows,omitempty" range:"1..100000"` // default: 10,000
 }
 
 // ChartRequest is a chart in echarts' own JSON.
 type ChartRequest struct {
 	Option string `json:"option"`
-	Width  int    `json:"width"`  // pixels
-	Height int    `json:"height"` // pixels
+	Width  int    `json:"width" range:"1..8192"`  // pixels
+	Height int    `json:"height" range:"1..8192"` // pixels
 }
 
 // Picture is a chart for every place a notebook can be read in.

@@ -16,6 +16,7 @@ import (
 	"taxilake/lakekit/delta"
 	"taxilake/lakekit/ingest"
 	"taxilake/lakekit/kafka"
+	"taxilake/lakekit/oss"
 	"taxilake/lakekit/query"
 	"taxilake/lakekit/settings"
 )
@@ -28,17 +29,21 @@ func guardedServer(t *testing.T) (*Server, http.Handler) {
 		settings: &settings.Settings{Topic: testTopic, OSS: settings.OSS{Bucket: "lake"}, Server: settings.Server{Token: testToken}},
 		log:      slog.New(slog.DiscardHandler),
 	}
-	mux := http.NewServeMux()
-	mux.Handle("GET /health", answer(s, s.health))
-	mux.HandleFunc("GET /{$}", s.page)
-	mux.Handle("GET /api/fault", answer(s, func(*http.Request) (int, error) { panic("on purpose") }))
-	mux.Handle("GET /api/answer", answer(s, func(*http.Request) (int, error) { return 42, nil }))
-	mux.Handle("GET /api/missing", answer(s, func(*http.Request) (int, error) { return 0, notFound("no %s here", "table") }))
-	mux.Handle("GET /api/broken", answer(s, func(*http.Request) (int, error) { return 0, errors.New("the disk is full") }))
-	mux.Handle("POST /api/body", answer(s, func(r *http.Request) (api.SQLRequest, error) { return body[api.SQLRequest](r) }))
-	mux.Handle("GET /api/list", answer(s, func(*http.Request) ([]string, error) { return nil, nil }))
-	return s, s.guarded(s.routed(mux))
+	return s, s.serving([]route{
+		{pattern: "GET /health", open: true, serve: answer(s, s.health)},
+		{pattern: "GET /{$}", query: []string{"token"}, serve: http.HandlerFunc(s.page)},
+		{pattern: "GET /api/fault", serve: answer(s, func(*http.Request) (int, error) { panic("on purpose") })},
+		{pattern: "GET /api/answer", serve: answer(s, func(*http.Request) (int, error) { return 42, nil })},
+		{pattern: "GET /api/missing", serve: answer(s, func(*http.Request) (int, error) { return 0, notFound("no %s here", "table") })},
+		{pattern: "GET /api/broken", serve: answer(s, func(*http.Request) (int, error) { return 0, errors.New("the disk is full") })},
+		{pattern: "GET /api/long", serve: answer(s, func(*http.Request) (string, error) { return strings.Repeat("x", api.MaxAnswer), nil })},
+		{pattern: "POST /api/body", body: testBody, serve: answer(s, func(r *http.Request) (api.SQLRequest, error) { return body[api.SQLRequest](r) })},
+		{pattern: "POST /api/no-body", serve: answer(s, func(*http.Request) (int, error) { return 42, nil })},
+		{pattern: "GET /api/list", query: []string{"limit", "uri"}, serve: answer(s, func(*http.Request) ([]string, error) { return nil, nil })},
+	})
 }
+
+const testBody = 64 << 10
 
 func TestGuard(t *testing.T) {
 	_, handler := guardedServer(t)
@@ -75,8 +80,34 @@ func TestGuard(t *testing.T) {
 		{name: "no such method", method: "DELETE", target: "/api/answer", headers: bearer, status: 405, text: `{"error":"/api/answer takes GET, HEAD, not DELETE"}`},
 		{name: "health without the token", target: "/health", status: 200, text: `"topic":""`},
 		{name: "health with the token", target: "/health", headers: bearer, status: 200, text: `"topic":"nyc_taxi_data"`},
-		{name: "body that is no JSON", method: "POST", target: "/api/body", headers: bearer, body: `select 1`, status: 400},
-		{name: "body without end", method: "POST", target: "/api/body", headers: bearer, body: `{"sql":"` + strings.Repeat("x", maxRequest) + `"}`, status: 400, text: "too large"},
+		{name: "body that is no JSON", method: "POST", target: "/api/body", headers: bearer, body: `select 1`, status: 400, text: "no JSON"},
+		{name: "body that is too large", method: "POST", target: "/api/body", headers: bearer, body: `{"sql":"` + strings.Repeat("x", testBody) + `"}`, status: 413, text: "larger than 64 KiB, the most that POST /api/body takes"},
+		{name: "empty body", method: "POST", target: "/api/body", headers: bearer, status: 400, text: "it is empty"},
+		{name: "body of spaces", method: "POST", target: "/api/body", headers: bearer, body: " \n", status: 400, text: "it is empty"},
+		{name: "another value", method: "POST", target: "/api/body", headers: bearer, body: "null", status: 400, text: "want a JSON object, not null"},
+		{name: "a list", method: "POST", target: "/api/body", headers: bearer, body: `[{"sql":"select 1"}]`, status: 400, text: "want a JSON object"},
+		{name: "a field of another case", method: "POST", target: "/api/body", headers: bearer, body: `{"SQL":"select 1"}`, status: 400, text: `there is no field \"SQL\"; there are: sql, time_zone, max_rows`},
+		{name: "a field twice", method: "POST", target: "/api/body", headers: bearer, body: `{"sql":"select 1","sql":"select 2"}`, status: 400, text: `\"sql\" is given twice`},
+		{name: "a field of another type", method: "POST", target: "/api/body", headers: bearer, body: `{"sql":1}`, status: 400, text: `\"sql\": want a text, not`},
+		{name: "a number with a fraction", method: "POST", target: "/api/body", headers: bearer, body: `{"max_rows":1.5}`, status: 400, text: `\"max_rows\": want a whole number of 64 bits, not 1.5`},
+		{name: "a number beyond all", method: "POST", target: "/api/body", headers: bearer, body: `{"max_rows":1e308}`, status: 400, text: `\"max_rows\": want a whole number of 64 bits, not 1e308`},
+		{name: "a negative number", method: "POST", target: "/api/body", headers: bearer, body: `{"max_rows":-1}`, status: 400, text: `\"max_rows\": -1 is not between 1 and 100000; 0 is the default`},
+		{name: "NaN", method: "POST", target: "/api/body", headers: bearer, body: `{"max_rows":NaN}`, status: 400, text: "no JSON"},
+		{name: "bytes that are no UTF-8", method: "POST", target: "/api/body", headers: bearer, body: "{\"sql\":\"\xff\"}", status: 400, text: "UTF-8"},
+		{name: "half of a character", method: "POST", target: "/api/body", headers: bearer, body: `{"sql":"\ud800"}`, status: 400},
+		{name: "depth", method: "POST", target: "/api/body", headers: bearer, body: `{"sql":` + strings.Repeat("[", testBody/2), status: 400},
+		{name: "no body", method: "POST", target: "/api/no-body", headers: bearer, status: 200},
+		{name: "no fields", method: "POST", target: "/api/no-body", headers: bearer, body: "{}", status: 200},
+		{name: "a body that is not asked for", method: "POST", target: "/api/no-body", headers: bearer, body: `{"force":true}`, status: 400, text: `there is no field \"force\"`},
+		{name: "a body that is far from asked for", method: "POST", target: "/api/no-body", headers: bearer, body: `{"a":"` + strings.Repeat("x", littleBody) + `"}`, status: 413},
+		{name: "a body with GET", target: "/api/list", headers: bearer, body: "{}", status: 400, text: "takes no body"},
+		{name: "parameters", target: "/api/list?limit=1&uri=a", headers: bearer, status: 200},
+		{name: "a parameter that there is not", target: "/api/list?limt=1", headers: bearer, status: 400, text: `takes no parameter \"limt\"; it takes: limit, uri`},
+		{name: "a parameter twice", target: "/api/list?limit=1&limit=2", headers: bearer, status: 400, text: "2 times"},
+		{name: "parameters that are none", target: "/api/list?limit=%zz", headers: bearer, status: 400},
+		{name: "a parameter that is no UTF-8", target: "/api/list?uri=%ff", headers: bearer, status: 400, text: "UTF-8"},
+		{name: "an old address of the page", target: "/?token=old", headers: map[string]string{"Cookie": "lakekit_token_8080=" + testToken}, status: 303},
+		{name: "an answer without end", target: "/api/long", headers: bearer, status: 400, text: "longer than 64 MiB"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			method := test.method
@@ -87,6 +118,9 @@ func TestGuard(t *testing.T) {
 			request.Host = "127.0.0.1:8080"
 			if test.host != "" {
 				request.Host = test.host
+			}
+			if test.body != "" {
+				request.Header.Set("Content-Type", "application/json")
 			}
 			for name, value := range test.headers {
 				request.Header.Set(name, value)
@@ -119,7 +153,11 @@ func TestStatusOf(t *testing.T) {
 		{fmt.Errorf("create: %w", confluent.NewError(confluent.ErrInvalidConfig, "retention.ms", false)), 400},
 		{fmt.Errorf("browse: %w", kafka.ErrPartitionNotFound), 404},
 		{fmt.Errorf("browse: %w", kafka.ErrNotAllowed), 403},
-		{fmt.Errorf("browse: %w", kafka.ErrLogin), 500},
+		{fmt.Errorf("browse: %w", kafka.ErrLogin), 503},
+		{fmt.Errorf("browse: %w", kafka.ErrNoBroker), 503},
+		{fmt.Errorf("read table: %w", oss.ErrUnavailable), 503},
+		{fmt.Errorf("read table: %w", oss.ErrDenied), 403},
+		{fmt.Errorf("read table: %w", delta.ErrUnsupported), 422},
 		{fmt.Errorf("files: %w", delta.ErrNoVersion), 404},
 		{&query.Error{Message: "no such column"}, 400},
 	} {

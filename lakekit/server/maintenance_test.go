@@ -47,6 +47,7 @@ func tableServer(t *testing.T) (*Server, func(path, body string) (int, string)) 
 	return s, func(path, body string) (int, string) {
 		r := httptest.NewRequestWithContext(t.Context(), "POST", "http://localhost"+path, strings.NewReader(body))
 		r.Header.Set("Authorization", "Bearer "+testToken)
+		r.Header.Set("Content-Type", "application/json")
 		w := httptest.NewRecorder()
 		handler.ServeHTTP(w, r)
 		return w.Code, w.Body.String()
@@ -67,7 +68,7 @@ func TestMaintenance(t *testing.T) {
 		{"one partition", "optimize", `{"uri":"trips","where":"day = 'mon'","zOrderBy":["id"]}`, 200, `"version":5,"numRemovedFiles":2,"numAddedFiles":1`},
 		{"retention too short", "vacuum", `{"uri":"","retentionHours":1}`, 400, "spark.databricks.delta.retentionDurationCheck.enabled=false"},
 		{"unknown setting", "vacuum", `{"uri":"","conf":{"force":"true"}}`, 400, "does not know the setting force"},
-		{"no such retention", "vacuum", `{"uri":"","retentionHours":-1}`, 400, "not between 0 and 100 years"},
+		{"no such retention", "vacuum", `{"uri":"","retentionHours":-1}`, 400, "-1 is not between 0 and 876000"},
 		{"nothing is old enough", "vacuum", `{"uri":""}`, 200, `"version":-1,"numFiles":0,"sizeInBytes":0,"files":[]`},
 		{"neither version nor time", "restore", `{"uri":""}`, 400, "one of the two"},
 		{"no such time", "restore", `{"uri":"","timestamp":"yesterday"}`, 400, "yesterday"},

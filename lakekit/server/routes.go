@@ -14,54 +14,86 @@ import (
 	"taxilake/lakekit/kafka"
 )
 
+// Bodies are small, but for statements, messages and charts.
+const (
+	someBody  = 256 << 10
+	largeBody = 8 << 20
+)
+
 // Handler is the server's HTTP face.
-func (s *Server) Handler() http.Handler {
-	mux := http.NewServeMux()
-	mux.Handle("GET /health", answer(s, s.health))
-	mux.HandleFunc("GET /assets/echarts.min.js", s.echarts)
-	mux.HandleFunc("GET /{$}", s.page)
-	mux.Handle("GET /api/overview", answer(s, s.overview))
+func (s *Server) Handler() http.Handler { return s.serving(s.routes()) }
 
-	mux.Handle("GET /api/cluster", answer(s, s.cluster))
-	mux.Handle("GET /api/topics", answer(s, s.topics))
-	mux.Handle("POST /api/topics", answer(s, s.createTopic))
-	mux.Handle("GET /api/topics/{name}", answer(s, s.topic))
-	mux.Handle("GET /api/topics/{name}/messages", answer(s, s.messages))
-	mux.Handle("POST /api/messages", answer(s, s.send))
+func (s *Server) serving(routes []route) http.Handler {
+	mux, byPattern := http.NewServeMux(), map[string]route{}
+	for _, route := range routes {
+		mux.Handle(route.pattern, s.call(route))
+		byPattern[route.pattern] = route
+	}
+	return s.guarded(byPattern, mux)
+}
 
-	mux.Handle("GET /api/traffic", answer(s, s.trafficRuns))
-	mux.Handle("POST /api/traffic", answer(s, s.startTraffic))
-	mux.Handle("GET /api/traffic/{id}", answer(s, s.trafficRun))
-	mux.Handle("POST /api/traffic/{id}/stop", answer(s, s.stopTraffic))
+// routes are all there is. What is asked for with GET changes nothing.
+func (s *Server) routes() []route {
+	var (
+		looks      = make(turns, 8) // at Kafka and the store, which answer by themselves
+		reads      = make(turns, 4) // of messages and letters, some 10,000 at a time
+		statements = make(turns, 8) // the engine runs fewer
+		drawings   = make(turns, 4)
+		changes    = make(turns, 4)
+		rewrites   = make(turns, 2) // of a table's files
+		whole      = make(turns, 1) // goes through everything
+	)
+	uri := []string{"uri"}
+	return []route{
+		{pattern: "GET /health", open: true, serve: answer(s, s.health)},
+		{pattern: "GET /assets/echarts.min.js", open: true, serve: http.HandlerFunc(s.echarts)},
+		{pattern: "GET /{$}", query: []string{"token"}, serve: http.HandlerFunc(s.page)},
+		{pattern: "GET /metrics", serve: s.metrics(), turns: looks},
+		{pattern: "GET /api/overview", serve: answer(s, s.overview), turns: looks},
 
-	mux.Handle("POST /api/tables", answer(s, s.createTable))
-	mux.Handle("GET /api/table", answer(s, s.describeTable))
-	mux.Handle("GET /api/table/history", answer(s, s.tableHistory))
-	mux.Handle("GET /api/table/files", answer(s, s.tableFiles))
-	mux.Handle("POST /api/table/optimize", maintain(s, func(r api.OptimizeRequest) string { return r.URI }, Optimize))
-	mux.Handle("POST /api/table/vacuum", maintain(s, func(r api.VacuumRequest) string { return r.URI }, Vacuum))
-	mux.Handle("POST /api/table/restore", maintain(s, func(r api.RestoreRequest) string { return r.URI }, Restore))
+		{pattern: "GET /api/cluster", serve: answer(s, s.cluster), turns: looks},
+		{pattern: "GET /api/topics", serve: answer(s, s.topics), turns: looks},
+		{pattern: "POST /api/topics", body: someBody, serve: answer(s, s.createTopic), turns: changes},
+		{pattern: "GET /api/topics/{name}", serve: answer(s, s.topic), turns: looks},
+		{pattern: "GET /api/topics/{name}/messages", query: []string{"partition", "offset", "limit"}, serve: answer(s, s.messages), turns: reads},
+		{pattern: "POST /api/messages", body: largeBody, serve: answer(s, s.send), turns: changes},
 
-	mux.Handle("GET /api/streams", answer(s, s.listStreams))
-	mux.Handle("POST /api/streams", answer(s, s.startStream))
-	mux.Handle("GET /api/streams/{name}", answer(s, s.streamStatus))
-	mux.Handle("GET /api/streams/{name}/progress", answer(s, s.streamProgress))
-	mux.Handle("POST /api/streams/{name}/process-all-available", answer(s, s.processAllAvailable))
-	mux.Handle("POST /api/streams/{name}/stop", answer(s, s.stopStream))
+		{pattern: "GET /api/traffic", serve: answer(s, s.trafficRuns)},
+		{pattern: "POST /api/traffic", body: someBody, serve: answer(s, s.startTraffic), turns: changes},
+		{pattern: "GET /api/traffic/{id}", serve: answer(s, s.trafficRun)},
+		{pattern: "POST /api/traffic/{id}/stop", serve: answer(s, s.stopTraffic)},
 
-	mux.Handle("GET /api/dead-letters", answer(s, s.listDeadLetters))
-	mux.Handle("POST /api/dead-letters/replay", answer(s, s.replayDeadLetters))
+		{pattern: "POST /api/tables", body: someBody, serve: answer(s, s.createTable), turns: changes},
+		{pattern: "GET /api/table", query: uri, serve: answer(s, s.describeTable), turns: looks},
+		{pattern: "GET /api/table/history", query: []string{"uri", "limit"}, serve: answer(s, s.tableHistory), turns: looks},
+		{pattern: "GET /api/table/files", query: []string{"uri", "version"}, serve: answer(s, s.tableFiles), turns: looks},
+		{pattern: "POST /api/table/optimize", body: someBody, turns: rewrites,
+			serve: maintain(s, func(r api.OptimizeRequest) string { return r.URI }, Optimize)},
+		{pattern: "POST /api/table/vacuum", body: someBody, turns: rewrites,
+			serve: maintain(s, func(r api.VacuumRequest) string { return r.URI }, Vacuum)},
+		{pattern: "POST /api/table/restore", body: someBody, turns: rewrites,
+			serve: maintain(s, func(r api.RestoreRequest) string { return r.URI }, Restore)},
 
-	mux.Handle("GET /metrics", s.metrics())
-	mux.Handle("GET /api/objects", answer(s, s.objects))
-	mux.Handle("POST /api/sql", answer(s, s.sql))
-	mux.Handle("POST /api/charts", answer(s, s.drawChart))
-	mux.Handle("GET /api/doctor/kafka", answer(s, s.diagnoseKafka))
-	mux.Handle("GET /api/doctor/store", answer(s, s.diagnoseStore))
-	mux.Handle("POST /api/verify", answer(s, s.verify))
-	mux.Handle("GET /api/reset", answer(s, s.planReset))
-	mux.Handle("POST /api/reset", answer(s, s.reset))
-	return s.guarded(s.routed(mux))
+		{pattern: "GET /api/streams", serve: answer(s, s.listStreams)},
+		{pattern: "POST /api/streams", body: someBody, serve: answer(s, s.startStream), turns: changes},
+		{pattern: "GET /api/streams/{name}", serve: answer(s, s.streamStatus)},
+		{pattern: "GET /api/streams/{name}/progress", serve: answer(s, s.streamProgress)},
+		{pattern: "POST /api/streams/{name}/process-all-available", serve: answer(s, s.processAllAvailable)},
+		{pattern: "POST /api/streams/{name}/stop", body: someBody, serve: answer(s, s.stopStream)},
+
+		{pattern: "GET /api/dead-letters", query: []string{"table", "limit"}, serve: answer(s, s.listDeadLetters), turns: reads},
+		{pattern: "POST /api/dead-letters/replay", body: someBody, serve: answer(s, s.replayDeadLetters), turns: rewrites},
+
+		{pattern: "GET /api/objects", query: uri, serve: answer(s, s.objects), turns: looks},
+		{pattern: "POST /api/sql", body: largeBody, serve: answer(s, s.sql), turns: statements},
+		{pattern: "POST /api/charts", body: largeBody, serve: answer(s, s.drawChart), turns: drawings},
+		// To find out whether the store can be written to, something is written.
+		{pattern: "POST /api/doctor/kafka", serve: answer(s, s.diagnoseKafka), turns: looks},
+		{pattern: "POST /api/doctor/store", serve: answer(s, s.diagnoseStore), turns: looks},
+		{pattern: "POST /api/verify", serve: answer(s, s.verify), turns: whole},
+		{pattern: "GET /api/reset", serve: answer(s, s.planReset), turns: whole},
+		{pattern: "POST /api/reset", serve: answer(s, s.reset), turns: whole},
+	}
 }
 
 // health tells who asks with the token which workshop this is.
@@ -83,7 +115,8 @@ func (s *Server) echarts(w http.ResponseWriter, r *http.Request) {
 	}
 	w.Header().Set("Content-Type", "text/javascript; charset=utf-8")
 	w.Header().Set("Cache-Control", "max-age=86400")
-	w.Write(chart.Script(source))
+	w.Header().Set("Cross-Origin-Resource-Policy", "cross-origin") // a notebook's page is of another port
+	_, _ = w.Write(chart.Script(source))                           // to a browser that may be gone
 }
 
 func (s *Server) assetURL() string { return s.settings.Server.URL + "/assets/echarts.min.js" }
