@@ -17,6 +17,11 @@ import (
 // Dir is a local folder as a bucket: every object a plain file at its own key.
 // Many processes may use the same folder. On a file system that ignores case,
 // so do its keys.
+//
+// Symbolic links are followed to read and to write, as other engines do: a big
+// data set may be linked into a table. Nothing is deleted beyond one: Delete
+// refuses such keys, and of a file that is itself a link takes the link away.
+// What is no regular file, such as a pipe, is no object.
 type Dir struct {
 	path  string
 	files *folder.Folder
@@ -39,7 +44,7 @@ func OpenDir(dir string) (*Dir, error) {
 	if !info.IsDir() {
 		return nil, fmt.Errorf("open folder %s as a bucket: it is a file; give the folder that holds it", dir)
 	}
-	return &Dir{path: path, files: folder.New(path, filepath.Join(path, staging))}, nil
+	return &Dir{path: path, files: folder.Open(path, staging)}, nil
 }
 
 // URI is the file's address, "file:///home/ana/lake/a/b".
@@ -48,7 +53,7 @@ func (d *Dir) URI(key string) string {
 }
 
 // LocalPath implements Local.
-func (d *Dir) LocalPath(key string) string { return d.files.Path(key) }
+func (d *Dir) LocalPath(key string) string { return filepath.Join(d.path, filepath.FromSlash(key)) }
 
 // Get implements Bucket.
 func (d *Dir) Get(ctx context.Context, key string) (io.ReadCloser, error) {
@@ -115,7 +120,7 @@ func (d *Dir) put(ctx context.Context, key string, body io.Reader, place func(*f
 	if err := cmp.Or(ctx.Err(), d.files.CheckKey(key)); err != nil {
 		return err
 	}
-	staged, err := d.files.Stage(body)
+	staged, err := d.files.Stage(ctx, body)
 	if err != nil {
 		return err
 	}
@@ -133,7 +138,7 @@ func (d *Dir) List(ctx context.Context, opts ListOptions) iter.Seq2[ObjectInfo, 
 			yield(ObjectInfo{}, d.fail("list", opts.Prefix, err))
 			return
 		}
-		for entry, err := range d.files.Walk(opts.Prefix, opts.StartAfter, opts.Delimiter != "") {
+		for entry, err := range d.files.Walk(ctx, opts.Prefix, opts.StartAfter, opts.Delimiter) {
 			if err := cmp.Or(ctx.Err(), err); err != nil {
 				yield(ObjectInfo{}, d.fail("list", opts.Prefix, err))
 				return
@@ -156,7 +161,7 @@ func (d *Dir) Delete(ctx context.Context, keys ...string) error {
 			return d.fail("delete", key, err)
 		}
 	}
-	if err := d.files.Remove(keys...); err != nil {
+	if err := d.files.Remove(ctx, keys...); err != nil {
 		return d.fail(fmt.Sprintf("delete %d objects, the first of them", len(keys)), keys[0], err)
 	}
 	return nil

@@ -48,19 +48,19 @@ func (s *server) authenticate(r *request) error {
 // V1
 
 func (s *server) verifyHeaderV1(r *request, authorization string) error {
-	accessKeyID, signature, ok := strings.Cut(strings.TrimPrefix(authorization, "OSS "), ":")
+	accessKeyID, got, ok := strings.Cut(strings.TrimPrefix(authorization, "OSS "), ":")
 	if !ok {
 		return errInvalidArgument.with("The Authorization header is malformed.")
 	}
-	date := r.Header.Get("Date")
-	signedAt, err := http.ParseTime(first(r.Header.Get("X-Oss-Date"), date))
+	date := first(r.Header.Get("X-Oss-Date"), r.Header.Get("Date"))
+	signedAt, err := http.ParseTime(date)
 	if err != nil {
 		return errAccessDenied.with("The request has no valid Date header.")
 	}
 	if s.options.Clock().Sub(signedAt).Abs() > maxSkew {
 		return errTimeTooSkewed
 	}
-	return s.compare(accessKeyID, signature, s.signatureV1(r, date))
+	return s.compare(accessKeyID, got, func() signature { return s.signatureV1(r, date) })
 }
 
 func (s *server) verifyURLV1(r *request) error {
@@ -71,11 +71,12 @@ func (s *server) verifyURLV1(r *request) error {
 	if s.options.Clock().Unix() > expires {
 		return errAccessDenied.with("Request has expired.")
 	}
-	expected := s.signatureV1(r, r.query.Get("Expires"))
-	return s.compare(r.query.Get("OSSAccessKeyId"), r.query.Get("Signature"), expected)
+	return s.compare(r.query.Get("OSSAccessKeyId"), r.query.Get("Signature"), func() signature {
+		return s.signatureV1(r, r.query.Get("Expires"))
+	})
 }
 
-func (s *server) signatureV1(r *request, date string) string {
+func (s *server) signatureV1(r *request, date string) signature {
 	var text strings.Builder
 	for _, line := range []string{r.Method, r.Header.Get("Content-Md5"), r.Header.Get("Content-Type"), date} {
 		text.WriteString(line + "\n")
@@ -103,22 +104,25 @@ func (s *server) signatureV1(r *request, date string) string {
 	}
 	mac := hmac.New(sha1.New, []byte(s.options.AccessKeySecret))
 	mac.Write([]byte(text.String()))
-	return base64.StdEncoding.EncodeToString(mac.Sum(nil))
+	return signature{value: base64.StdEncoding.EncodeToString(mac.Sum(nil)), stringToSign: text.String()}
 }
 
-// signedV1 are the query parameters under a V1 signature: the subresources and
-// the overrides of response headers.
+// signedV1 are the query parameters under a V1 signature, implemented here or
+// not: the subresources and the overrides of response headers.
 var signedV1 = func() map[string]bool {
 	signed := map[string]bool{}
-	for _, name := range append(strings.Fields(`
-		uploads location delete objectMeta uploadId partNumber security-token position styleName bucketInfo
-		startTime endTime x-oss-traffic-limit response-content-type response-content-language
-		response-expires response-cache-control response-content-disposition response-content-encoding
-		udf udfName udfImage udfId udfImageDesc udfApplication udfApplicationLog callback-var
-		x-oss-request-payer sequential inventoryId continuation-token withHashContext x-oss-enable-md5
-		x-oss-enable-sha1 x-oss-enable-sha256 x-oss-hash-ctx x-oss-md5-ctx regionList cloudboxes
-		x-oss-ac-source-ip x-oss-ac-subnet-mask x-oss-ac-vpc-id x-oss-ac-forward-allow responseHeader`),
-		notImplemented...) {
+	for _, name := range strings.Fields(`
+		acl append asyncFetch bucketInfo callback callback-var cloudboxes cname comp continuation-token cors delete
+		encryption endTime img inventory inventoryId lifecycle live location logging metaQuery objectMeta
+		partNumber policy position qos qosInfo referer regionList replication replicationLocation
+		replicationProgress requestPayment resourceGroup response-cache-control response-content-disposition
+		response-content-encoding response-content-language response-content-type response-expires
+		responseHeader restore rtc security-token sequential startTime stat status style styleName symlink
+		tagging transferAcceleration udf udfApplication udfApplicationLog udfId udfImage udfImageDesc udfName
+		uploadId uploads versionId versioning versions vod website withHashContext worm wormExtend wormId
+		x-oss-ac-forward-allow x-oss-ac-source-ip x-oss-ac-subnet-mask x-oss-ac-vpc-id x-oss-async-process
+		x-oss-enable-md5 x-oss-enable-sha1 x-oss-enable-sha256 x-oss-hash-ctx x-oss-md5-ctx x-oss-process
+		x-oss-request-payer x-oss-traffic-limit`) {
 		signed[name] = true
 	}
 	return signed
@@ -193,8 +197,9 @@ func (s *server) verifyHeaderV4(r *request, header string) error {
 	if err := s.checkScopeV4(authorization.scope, signedAt); err != nil {
 		return err
 	}
-	expected := s.signatureV4(r, authorization.scope, authorization.additional, date)
-	return s.compare(authorization.scope.accessKeyID, authorization.signature, expected)
+	return s.compare(authorization.scope.accessKeyID, authorization.signature, func() signature {
+		return s.signatureV4(r, authorization.scope, authorization.additional, date)
+	})
 }
 
 func (s *server) verifyURLV4(r *request) error {
@@ -222,8 +227,9 @@ func (s *server) verifyURLV4(r *request) error {
 	if err := s.checkScopeV4(scope, signedAt); err != nil {
 		return err
 	}
-	expected := s.signatureV4(r, scope, splitHeaders(r.query.Get("x-oss-additional-headers")), date)
-	return s.compare(scope.accessKeyID, r.query.Get("x-oss-signature"), expected)
+	return s.compare(scope.accessKeyID, r.query.Get("x-oss-signature"), func() signature {
+		return s.signatureV4(r, scope, splitHeaders(r.query.Get("x-oss-additional-headers")), date)
+	})
 }
 
 func (s *server) checkScopeV4(scope scopeV4, signedAt time.Time) error {
@@ -236,7 +242,7 @@ func (s *server) checkScopeV4(scope scopeV4, signedAt time.Time) error {
 	return nil
 }
 
-func (s *server) signatureV4(r *request, scope scopeV4, additional []string, date string) string {
+func (s *server) signatureV4(r *request, scope scopeV4, additional []string, date string) signature {
 	var canonical strings.Builder
 	canonical.WriteString(r.Method + "\n/")
 	if r.bucket != "" {
@@ -263,7 +269,7 @@ func (s *server) signatureV4(r *request, scope scopeV4, additional []string, dat
 		mac.Write([]byte(part))
 		key = mac.Sum(nil)
 	}
-	return hex.EncodeToString(key)
+	return signature{hex.EncodeToString(key), text, canonical.String()}
 }
 
 func canonicalQueryV4(query url.Values) string {
@@ -296,12 +302,17 @@ func signedHeaders(r *request, additional []string) map[string]string {
 	return headers
 }
 
-func (s *server) compare(accessKeyID, got, expected string) error {
-	switch {
-	case !hmac.Equal([]byte(accessKeyID), []byte(s.options.AccessKeyID)):
+// signature is the right one of a request, and what it was made of.
+type signature struct{ value, stringToSign, canonicalRequest string }
+
+func (s *server) compare(accessKeyID, got string, expected func() signature) error {
+	if !hmac.Equal([]byte(accessKeyID), []byte(s.options.AccessKeyID)) {
 		return errInvalidAccessKeyID
-	case !hmac.Equal([]byte(got), []byte(expected)):
-		return errSignatureDoesNotMatch
+	}
+	if right := expected(); !hmac.Equal([]byte(got), []byte(right.value)) {
+		answer := errSignatureDoesNotMatch
+		answer.signed = &signed{accessKeyID, got, right.stringToSign, right.canonicalRequest}
+		return answer
 	}
 	return nil
 }

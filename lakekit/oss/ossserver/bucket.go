@@ -1,15 +1,24 @@
 package ossserver
 
 import (
+	"context"
 	"encoding/xml"
 	"errors"
+	"io"
 	"io/fs"
 	"net/http"
-	"os"
-	"path/filepath"
+	"path"
 	"strings"
 	"syscall"
 	"time"
+)
+
+// What every bucket and object of this store has; anything else is not implemented.
+const (
+	storageClass = "Standard"
+	redundancy   = "LRS"
+	grantPrivate = "private"
+	grantDefault = "default" // of an object: that of its bucket
 )
 
 type bucketInfo struct {
@@ -30,7 +39,7 @@ func (s *server) bucketInfo(r *request, name string, created time.Time) bucketIn
 		Location:         "oss-" + s.region(),
 		Region:           s.region(),
 		CreationDate:     timestamp(created),
-		StorageClass:     "Standard",
+		StorageClass:     storageClass,
 		ExtranetEndpoint: r.Host,
 		IntranetEndpoint: r.Host,
 	}
@@ -53,7 +62,7 @@ func (s *server) listBuckets(w http.ResponseWriter, r *request) error {
 		Buckets     []bucketInfo `xml:"Buckets>Bucket"`
 	}{Prefix: prefix, Marker: marker, MaxKeys: limit, Owner: theOwner}
 
-	entries, err := os.ReadDir(s.files.dir) // sorted by name
+	entries, err := fs.ReadDir(s.files.root.FS(), ".") // sorted by name
 	if err != nil {
 		return err
 	}
@@ -62,8 +71,8 @@ func (s *server) listBuckets(w http.ResponseWriter, r *request) error {
 		if !validBucketName(name) || !strings.HasPrefix(name, prefix) || name <= marker {
 			continue
 		}
-		info, err := os.Stat(s.files.bucketDir(name))
-		if err != nil || !info.IsDir() {
+		info, err := s.files.bucketInfo(name)
+		if err != nil {
 			continue
 		}
 		if len(result.Buckets) == limit {
@@ -77,13 +86,26 @@ func (s *server) listBuckets(w http.ResponseWriter, r *request) error {
 
 // createBucket succeeds for a bucket that is there, as OSS does for its owner.
 func (s *server) createBucket(w http.ResponseWriter, r *request) error {
-	if !r.plain() {
-		return errNotImplemented
+	if r.ContentLength != 0 {
+		var order struct {
+			XMLName            xml.Name `xml:"CreateBucketConfiguration"`
+			StorageClass       string
+			DataRedundancyType string
+		}
+		if err := readXML(r, &order); err != nil {
+			return err
+		}
+		if first(order.StorageClass, storageClass) != storageClass || first(order.DataRedundancyType, redundancy) != redundancy {
+			return errNotImplemented.with("The embedded object store has only buckets of the storage class Standard, and LRS.")
+		}
 	}
-	if err := os.Mkdir(s.files.bucketDir(r.bucket), 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
+	if err := s.files.root.Mkdir(r.bucket, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
-	if err := syncDir(s.files.dir); err != nil {
+	if _, err := s.files.bucket(r.bucket); err != nil {
+		return err
+	}
+	if err := s.files.sync(); err != nil {
 		return err
 	}
 	w.Header().Set("Location", "/"+r.bucket)
@@ -92,62 +114,65 @@ func (s *server) createBucket(w http.ResponseWriter, r *request) error {
 }
 
 func (s *server) deleteBucket(w http.ResponseWriter, r *request) error {
-	if !r.plain() {
-		return errNotImplemented
-	}
 	if _, err := s.files.bucket(r.bucket); err != nil {
 		return err
 	}
-	if err := removeEmpty(s.files.bucketDir(r.bucket)); err != nil {
+	switch uploads, err := s.files.uploads(r.Context(), r.bucket); {
+	case err != nil:
+		return err
+	case len(uploads) > 0:
+		return errBucketNotEmpty.with("The bucket has unfinished multipart uploads; abort them first.")
+	}
+	if err := s.files.removeEmpty(r.Context(), r.bucket); err != nil {
 		if errors.Is(err, syscall.ENOTEMPTY) || errors.Is(err, fs.ErrExist) {
 			return errBucketNotEmpty
 		}
 		return err
 	}
 	s.files.folders.Delete(r.bucket)
-	if err := errors.Join(os.RemoveAll(s.files.metadataDir(r.bucket)), syncDir(s.files.dir)); err != nil {
+	if err := errors.Join(s.files.root.RemoveAll(path.Join(metadataDir, r.bucket)), s.files.sync()); err != nil {
 		return err
 	}
 	w.WriteHeader(http.StatusNoContent)
 	return nil
 }
 
-// plain tells whether the query names nothing but the signature. Any other
-// parameter of a bucket means another operation, never its creation or deletion.
-func (r *request) plain() bool {
-	for name := range r.query {
-		switch name {
-		case "OSSAccessKeyId", "Expires", "Signature", "security-token":
-		default:
-			if !strings.HasPrefix(name, "x-oss-") {
-				return false
-			}
-		}
-	}
-	return true
-}
-
 // removeEmpty removes a folder in which there are only folders.
-func removeEmpty(dir string) error {
-	entries, err := os.ReadDir(dir)
+func (s *store) removeEmpty(ctx context.Context, name string) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	err := s.root.Remove(name)
+	if err == nil || !errors.Is(err, syscall.ENOTEMPTY) && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	dir, err := s.root.Open(name)
 	if err != nil {
 		return err
 	}
-	for _, entry := range entries {
-		if !entry.IsDir() {
-			return syscall.ENOTEMPTY
+	defer dir.Close()
+	for {
+		entries, err := dir.ReadDir(1000)
+		for _, entry := range entries {
+			if !entry.IsDir() {
+				return syscall.ENOTEMPTY
+			}
+			if err := s.removeEmpty(ctx, name+"/"+entry.Name()); err != nil {
+				return err
+			}
 		}
-	}
-	for _, entry := range entries {
-		if err := removeEmpty(filepath.Join(dir, entry.Name())); err != nil {
+		if err == io.EOF {
+			return s.root.Remove(name)
+		}
+		if err != nil {
 			return err
 		}
 	}
-	return os.Remove(dir)
 }
 
-func syncDir(path string) error {
-	dir, err := os.Open(path)
+// sync puts the names of the buckets on disk.
+func (s *store) sync() error {
+	dir, err := s.root.Open(".")
 	if err != nil {
 		return err
 	}
@@ -165,9 +190,9 @@ func (s *server) headBucket(w http.ResponseWriter, r *request) error {
 }
 
 func (s *server) getBucketInfo(w http.ResponseWriter, r *request) error {
-	info, err := os.Stat(s.files.bucketDir(r.bucket))
-	if err != nil || !info.IsDir() {
-		return errNoSuchBucket
+	info, err := s.files.bucketInfo(r.bucket)
+	if err != nil {
+		return err
 	}
 	type bucket struct {
 		bucketInfo
@@ -178,7 +203,7 @@ func (s *server) getBucketInfo(w http.ResponseWriter, r *request) error {
 	return writeXML(w, struct {
 		XMLName xml.Name `xml:"BucketInfo"`
 		Bucket  bucket
-	}{Bucket: bucket{s.bucketInfo(r, r.bucket, info.ModTime()), theOwner, "private", "LRS"}})
+	}{Bucket: bucket{s.bucketInfo(r, r.bucket, info.ModTime()), theOwner, grantPrivate, redundancy}})
 }
 
 func (s *server) getBucketLocation(w http.ResponseWriter, r *request) error {
@@ -189,4 +214,73 @@ func (s *server) getBucketLocation(w http.ResponseWriter, r *request) error {
 		XMLName  xml.Name `xml:"LocationConstraint"`
 		Location string   `xml:",chardata"`
 	}{Location: "oss-" + s.region()})
+}
+
+// getBucketStat counts by walking through the bucket: there is no account kept.
+func (s *server) getBucketStat(w http.ResponseWriter, r *request) error {
+	files, err := s.files.bucket(r.bucket)
+	if err != nil {
+		return err
+	}
+	result := struct {
+		XMLName              xml.Name `xml:"BucketStat"`
+		Storage              int64
+		ObjectCount          int64
+		MultipartUploadCount int64
+		LiveChannelCount     int64
+		LastModifiedTime     int64 // Unix seconds
+		StandardStorage      int64
+		StandardObjectCount  int64
+	}{LastModifiedTime: s.options.Clock().Unix()}
+	for entry, err := range files.Walk(r.Context(), "", "", "") {
+		if err != nil {
+			return err
+		}
+		result.Storage += entry.Info.Size()
+		result.ObjectCount++
+	}
+	uploads, err := s.files.uploads(r.Context(), r.bucket)
+	if err != nil {
+		return err
+	}
+	result.MultipartUploadCount = int64(len(uploads))
+	result.StandardStorage, result.StandardObjectCount = result.Storage, result.ObjectCount
+	return writeXML(w, result)
+}
+
+// getACL is that of the bucket or object: there is one account, which alone may do anything.
+func (s *server) getACL(w http.ResponseWriter, r *request) error {
+	grant := grantPrivate
+	if r.key != "" {
+		grant = grantDefault
+	}
+	if err := s.exists(r); err != nil {
+		return err
+	}
+	return writeXML(w, struct {
+		XMLName xml.Name `xml:"AccessControlPolicy"`
+		Owner   owner
+		Grant   string `xml:"AccessControlList>Grant"`
+	}{Owner: theOwner, Grant: grant})
+}
+
+// putACL takes the one there is; refuseHeaders has refused any other.
+func (s *server) putACL(w http.ResponseWriter, r *request) error {
+	if r.Header.Get("X-Oss-Acl") == "" && r.Header.Get("X-Oss-Object-Acl") == "" {
+		return errInvalidArgument.with("The header x-oss-acl or x-oss-object-acl is missing.")
+	}
+	if err := s.exists(r); err != nil {
+		return err
+	}
+	w.WriteHeader(http.StatusOK)
+	return nil
+}
+
+// exists tells whether the bucket or object of a request is there.
+func (s *server) exists(r *request) error {
+	files, err := s.files.bucket(r.bucket)
+	if err == nil && r.key != "" {
+		_, err = files.Stat(r.key)
+	}
+	return err
 }

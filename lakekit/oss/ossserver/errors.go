@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"net/http"
+	"os"
 	"strconv"
 	"syscall"
 
@@ -18,6 +19,27 @@ import (
 type apiError struct {
 	status        int
 	code, message string
+	signed        *signed
+}
+
+// signed tells a client what was signed here, to be held against what it signed.
+type signed struct {
+	AccessKeyID      string `xml:"OSSAccessKeyId"`
+	Signature        string `xml:"SignatureProvided"`
+	StringToSign     string
+	CanonicalRequest string `xml:",omitempty"`
+}
+
+// reasons are OSS's finer codes, "EC", of some errors.
+var reasons = map[string]string{
+	"AccessDenied":          "0003-00000001",
+	"BucketNotEmpty":        "0015-00000301",
+	"FileAlreadyExists":     "0026-00000002",
+	"InvalidAccessKeyId":    "0002-00000902",
+	"NoSuchBucket":          "0015-00000101",
+	"NoSuchKey":             "0026-00000001",
+	"RequestTimeTooSkewed":  "0002-00000504",
+	"SignatureDoesNotMatch": "0002-00000040",
 }
 
 func (e apiError) Error() string { return e.code + ": " + e.message }
@@ -29,41 +51,50 @@ func (e apiError) with(message string) apiError {
 }
 
 var (
-	errAccessDenied          = apiError{403, "AccessDenied", "The request carries no signature."}
-	errInvalidAccessKeyID    = apiError{403, "InvalidAccessKeyId", "The OSS Access Key Id you provided does not exist in our records."}
-	errSignatureDoesNotMatch = apiError{403, "SignatureDoesNotMatch", "The request signature we calculated does not match the signature you provided. Check your key and signing method."}
-	errTimeTooSkewed         = apiError{403, "RequestTimeTooSkewed", "The difference between the request time and the current time is too large. Check the clock."}
-	errInvalidArgument       = apiError{400, "InvalidArgument", "Invalid Argument."}
-	errInvalidBucketName     = apiError{400, "InvalidBucketName", "A bucket name is 3 to 63 lowercase letters, digits and inner hyphens."}
-	errInvalidObjectName     = apiError{400, "InvalidObjectName", "The object name is invalid."}
-	errInvalidDigest         = apiError{400, "InvalidDigest", "The Content-MD5 you specified does not match the body."}
-	errIncompleteBody        = apiError{400, "IncompleteBody", "The body ended before its Content-Length."}
-	errMalformedXML          = apiError{400, "MalformedXML", "The XML you provided is not well-formed or not what the operation takes."}
-	errInvalidPart           = apiError{400, "InvalidPart", "One or more of the specified parts could not be found, or their ETag does not match."}
-	errInvalidPartOrder      = apiError{400, "InvalidPartOrder", "The list of parts is not in ascending order."}
-	errEntityTooSmall        = apiError{400, "EntityTooSmall", "A part other than the last is smaller than 100 KB."}
-	errNoSuchBucket          = apiError{404, "NoSuchBucket", "The specified bucket does not exist."}
-	errNoSuchKey             = apiError{404, "NoSuchKey", "The specified key does not exist."}
-	errNoSuchUpload          = apiError{404, "NoSuchUpload", "The specified multipart upload does not exist; it may have been completed or aborted."}
-	errMethodNotAllowed      = apiError{405, "MethodNotAllowed", "The specified method is not allowed against this resource."}
-	errFileAlreadyExists     = apiError{409, "FileAlreadyExists", "The object you specified already exists and can not be overwritten."}
-	errBucketNotEmpty        = apiError{409, "BucketNotEmpty", "The bucket you tried to delete is not empty."}
-	errPreconditionFailed    = apiError{412, "PreconditionFailed", "At least one of the pre-conditions you specified did not hold."}
-	errInvalidRange          = apiError{416, "InvalidRange", "The requested range cannot be satisfied."}
-	errNotModified           = apiError{304, "NotModified", "Not Modified."}
-	errInternal              = apiError{500, "InternalError", "We encountered an internal error. See the log of the embedded object store."}
-	errNotImplemented        = apiError{501, "NotImplemented", "The embedded object store does not implement this."}
+	errAccessDenied          = apiError{status: 403, code: "AccessDenied", message: "The request carries no signature."}
+	errInvalidAccessKeyID    = apiError{status: 403, code: "InvalidAccessKeyId", message: "The OSS Access Key Id you provided does not exist in our records."}
+	errSignatureDoesNotMatch = apiError{status: 403, code: "SignatureDoesNotMatch", message: "The request signature we calculated does not match the signature you provided. Check your key and signing method."}
+	errTimeTooSkewed         = apiError{status: 403, code: "RequestTimeTooSkewed", message: "The difference between the request time and the current time is too large. Check the clock."}
+	errInvalidArgument       = apiError{status: 400, code: "InvalidArgument", message: "Invalid Argument."}
+	errInvalidBucketName     = apiError{status: 400, code: "InvalidBucketName", message: "A bucket name is 3 to 63 lowercase letters, digits and inner hyphens."}
+	errInvalidObjectName     = apiError{status: 400, code: "InvalidObjectName", message: "The object name is invalid."}
+	errInvalidDigest         = apiError{status: 400, code: "InvalidDigest", message: "The Content-MD5 you specified does not match the body."}
+	errIncompleteBody        = apiError{status: 400, code: "IncompleteBody", message: "The body ended before its Content-Length."}
+	errMalformedXML          = apiError{status: 400, code: "MalformedXML", message: "The XML you provided is not well-formed or not what the operation takes."}
+	errInvalidPart           = apiError{status: 400, code: "InvalidPart", message: "One or more of the specified parts could not be found, or their ETag does not match."}
+	errInvalidPartOrder      = apiError{status: 400, code: "InvalidPartOrder", message: "The list of parts is not in ascending order."}
+	errEntityTooLarge        = apiError{status: 400, code: "EntityTooLarge", message: "The body is longer than 5 GB; put it in parts."}
+	errRequestTimeout        = apiError{status: 400, code: "RequestTimeout", message: "Your socket connection to the server was not read from or written to within the timeout period."}
+	errTooManyUploads        = apiError{status: 400, code: "TooManyUploads", message: "There are too many unfinished multipart uploads. ListMultipartUploads names them, AbortMultipartUpload ends one."}
+	errEntityTooSmall        = apiError{status: 400, code: "EntityTooSmall", message: "A part other than the last is smaller than 100 KB."}
+	errNoSuchBucket          = apiError{status: 404, code: "NoSuchBucket", message: "The specified bucket does not exist."}
+	errNoSuchKey             = apiError{status: 404, code: "NoSuchKey", message: "The specified key does not exist."}
+	errNoSuchUpload          = apiError{status: 404, code: "NoSuchUpload", message: "The specified multipart upload does not exist; it may have been completed or aborted."}
+	errMethodNotAllowed      = apiError{status: 405, code: "MethodNotAllowed", message: "The specified method is not allowed against this resource."}
+	errFileAlreadyExists     = apiError{status: 409, code: "FileAlreadyExists", message: "The object you specified already exists and can not be overwritten."}
+	errBucketNotEmpty        = apiError{status: 409, code: "BucketNotEmpty", message: "The bucket you tried to delete is not empty."}
+	errPreconditionFailed    = apiError{status: 412, code: "PreconditionFailed", message: "At least one of the pre-conditions you specified did not hold."}
+	errInvalidRange          = apiError{status: 416, code: "InvalidRange", message: "The requested range cannot be satisfied."}
+	errNotModified           = apiError{status: 304, code: "NotModified", message: "Not Modified."}
+	errInternal              = apiError{status: 500, code: "InternalError", message: "We encountered an internal error. See the log of the embedded object store."}
+	errNoSuchCondition       = apiError{status: 400, code: "NotImplemented", message: "A header you provided implies functionality that is not implemented."}
+	errNotImplemented        = apiError{status: 501, code: "NotImplemented", message: "The embedded object store does not implement this."}
 
 	// OSS knows no full disk; the status is WebDAV's (RFC 4918).
-	errInsufficientStorage = apiError{507, "InsufficientStorage", "The disk of the embedded object store is full. Nothing was written; free some space and try again."}
+	errInsufficientStorage = apiError{status: 507, code: "InsufficientStorage", message: "The disk of the embedded object store is full. Nothing was written; free some space and try again."}
 )
 
 // asAPIError turns the file system's errors into answers.
 func asAPIError(err error) apiError {
 	var answer apiError
+	var tooLong *http.MaxBytesError
 	switch {
 	case errors.As(err, &answer):
 		return answer
+	case errors.As(err, &tooLong):
+		return errEntityTooLarge
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return errRequestTimeout
 	case errors.Is(err, folder.ErrKeyConflict):
 		return errInvalidObjectName.with(err.Error() + "; choose another key, the embedded object store keeps objects as plain files")
 	case errors.Is(err, fs.ErrNotExist):
@@ -74,6 +105,8 @@ func asAPIError(err error) apiError {
 		return errInsufficientStorage
 	case errors.Is(err, fs.ErrPermission):
 		return errInternal.with("The embedded object store may not write to its folder. Check the folder's owner and mode.")
+	case errors.As(err, new(bodyError)):
+		return errIncompleteBody
 	}
 	return errInternal
 }
@@ -87,12 +120,17 @@ func (e apiError) write(w http.ResponseWriter, r *request) {
 		HostID    string `xml:"HostId"`
 		Bucket    string `xml:"BucketName,omitempty"`
 		Key       string `xml:",omitempty"`
-	}{Code: e.code, Message: e.message, RequestID: r.id, HostID: r.Host, Bucket: r.bucket, Key: r.key})
+		EC        string `xml:",omitempty"`
+		*signed
+	}{Code: e.code, Message: e.message, RequestID: r.id, HostID: r.Host, Bucket: r.bucket, Key: r.key, EC: reasons[e.code], signed: e.signed})
 	if err != nil {
 		body = fmt.Appendf(nil, "<Error><Code>%s</Code></Error>", e.code)
 	}
 	body = append([]byte(xml.Header), body...)
 	header := w.Header()
+	if reason := reasons[e.code]; reason != "" {
+		header.Set("X-Oss-Ec", reason)
+	}
 	if r.Method == http.MethodHead || e.status == http.StatusNotModified {
 		// No body here: SDKs look for the error in this header.
 		header.Set("X-Oss-Err", base64.StdEncoding.EncodeToString(body))

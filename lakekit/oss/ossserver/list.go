@@ -5,7 +5,6 @@ import (
 	"encoding/xml"
 	"net/http"
 	"strconv"
-	"strings"
 )
 
 type owner struct{ ID, DisplayName string }
@@ -86,7 +85,7 @@ func (s *server) listObjects(w http.ResponseWriter, r *request) error {
 			ETag:         quoted(m.ETag),
 			Type:         m.Type,
 			Size:         m.Size,
-			StorageClass: "Standard",
+			StorageClass: storageClass,
 		}
 		if withOwner {
 			object.Owner = &theOwner
@@ -119,28 +118,14 @@ func (s *server) page(r *request, after string, limit int) (entries []metadata, 
 		return nil, false, err
 	}
 	prefix, delimiter := r.query.Get("prefix"), r.query.Get("delimiter")
-	last := after
-	for entry, err := range files.Walk(prefix, after, delimiter == "/") {
+	for entry, err := range files.Walk(r.Context(), prefix, after, delimiter) {
 		if err != nil {
 			return nil, false, err
-		}
-		if err := r.Context().Err(); err != nil {
-			return nil, false, err
-		}
-		isPrefix := entry.Info == nil
-		if delimiter != "" && !isPrefix {
-			if end := strings.Index(entry.Key[len(prefix):], delimiter); end >= 0 {
-				entry.Key, isPrefix = entry.Key[:len(prefix)+end+len(delimiter)], true
-			}
-		}
-		if entry.Key <= last {
-			continue // of a common prefix already listed
 		}
 		if len(entries) == limit {
 			return entries, true, nil
 		}
-		last = entry.Key
-		if isPrefix {
+		if entry.Info == nil {
 			entries = append(entries, metadata{Key: entry.Key})
 			continue
 		}
@@ -153,13 +138,18 @@ func (s *server) page(r *request, after string, limit int) (entries []metadata, 
 }
 
 func (r *request) maxKeys() (int, error) {
-	value := r.query.Get("max-keys")
+	return r.limit("max-keys", 100)
+}
+
+// limit is the most entries that are wanted, 1 to 1000, or OSS's default.
+func (r *request) limit(parameter string, fallback int) (int, error) {
+	value := r.query.Get(parameter)
 	if value == "" {
-		return 100, nil // OSS's default
+		return fallback, nil
 	}
 	n, err := strconv.Atoi(value)
 	if err != nil || n < 1 || n > maxKeys {
-		return 0, errInvalidArgument.with("max-keys must be 1 to 1000.")
+		return 0, errInvalidArgument.with(parameter + " must be 1 to 1000.")
 	}
 	return n, nil
 }

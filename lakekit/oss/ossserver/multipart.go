@@ -2,16 +2,19 @@ package ossserver
 
 import (
 	"cmp"
+	"context"
 	"crypto/md5"
 	"crypto/rand"
 	"encoding/hex"
 	"encoding/json"
 	"encoding/xml"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net/http"
 	"os"
-	"path/filepath"
+	"path"
 	"slices"
 	"strconv"
 	"strings"
@@ -23,6 +26,11 @@ import (
 const (
 	maxParts    = 10_000
 	minPartSize = 100 << 10 // bytes, of every part but the last
+
+	// OSS keeps unfinished uploads for ever, in any number. Here they are given up
+	// when nothing has come for that long.
+	maxUploads = 1000
+	uploadTime = 7 * 24 * time.Hour
 )
 
 // upload is a multipart upload in progress; its folder holds this as
@@ -30,6 +38,75 @@ const (
 type upload struct {
 	Bucket, Key string
 	Headers     map[string]string
+
+	id      string
+	started time.Time
+}
+
+func (u upload) dir() string { return path.Join(uploadsDir, u.id) }
+
+const uploadFile = "upload.json"
+
+// readUpload is the upload of an id.
+func (s *store) readUpload(id string) (upload, error) {
+	u := upload{id: id}
+	if id == "" || strings.Trim(id, "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567") != "" {
+		return u, errNoSuchUpload
+	}
+	name := path.Join(u.dir(), uploadFile)
+	info, err := s.root.Lstat(name)
+	if err != nil || !info.Mode().IsRegular() {
+		return u, errNoSuchUpload
+	}
+	data, err := s.root.ReadFile(name)
+	if err == nil {
+		err = json.Unmarshal(data, &u)
+	}
+	if err != nil {
+		return u, errNoSuchUpload
+	}
+	u.started = info.ModTime()
+	return u, nil
+}
+
+// uploads are those of a bucket, in the order of their keys and ids.
+func (s *store) uploads(ctx context.Context, bucket string) ([]upload, error) {
+	ids, err := fs.ReadDir(s.root.FS(), uploadsDir)
+	if err != nil {
+		return nil, err
+	}
+	var uploads []upload
+	for _, id := range ids {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		if u, err := s.readUpload(id.Name()); err == nil && u.Bucket == bucket {
+			uploads = append(uploads, u)
+		}
+	}
+	slices.SortFunc(uploads, func(a, b upload) int { return cmp.Or(cmp.Compare(a.Key, b.Key), cmp.Compare(a.id, b.id)) })
+	return uploads, nil
+}
+
+// giveUpUploads removes those to which nothing has come since a time, and tells
+// how many are left.
+func (s *store) giveUpUploads(since time.Time) (left int, err error) {
+	ids, err := fs.ReadDir(s.root.FS(), uploadsDir)
+	if err != nil {
+		return 0, err
+	}
+	for _, id := range ids {
+		info, err := id.Info()
+		if err == nil && info.ModTime().Before(since) {
+			err = s.root.RemoveAll(path.Join(uploadsDir, id.Name()))
+		} else {
+			left++
+		}
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return 0, err
+		}
+	}
+	return left, nil
 }
 
 type part struct {
@@ -46,12 +123,21 @@ func (s *server) initiateMultipartUpload(w http.ResponseWriter, r *request) erro
 	if err != nil {
 		return err
 	}
-	id := rand.Text()
-	data, err := json.Marshal(upload{r.bucket, r.key, headers})
+	// One at a time, so that the bound holds.
+	s.initiating.Lock()
+	defer s.initiating.Unlock()
+	switch left, err := s.files.giveUpUploads(s.options.Clock().Add(-uploadTime)); {
+	case err != nil:
+		return err
+	case left >= maxUploads:
+		return errTooManyUploads
+	}
+	u := upload{Bucket: r.bucket, Key: r.key, Headers: headers, id: rand.Text()}
+	data, err := json.Marshal(u)
 	if err != nil {
 		return err
 	}
-	if err := writeFile(filepath.Join(s.files.multipart(id), "upload.json"), data); err != nil {
+	if err := s.files.writeFile(path.Join(u.dir(), uploadFile), data); err != nil {
 		return err
 	}
 	encode := r.encoder()
@@ -61,32 +147,20 @@ func (s *server) initiateMultipartUpload(w http.ResponseWriter, r *request) erro
 		Bucket       string
 		Key          string
 		UploadID     string `xml:"UploadId"`
-	}{EncodingType: r.query.Get("encoding-type"), Bucket: r.bucket, Key: encode(r.key), UploadID: id})
+	}{EncodingType: r.query.Get("encoding-type"), Bucket: r.bucket, Key: encode(r.key), UploadID: u.id})
 }
 
-// upload is the upload a request names, and the folder of its parts.
-func (s *server) upload(r *request) (upload, string, error) {
-	id := r.query.Get("uploadId")
-	if id == "" || strings.Trim(id, "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567") != "" {
-		return upload{}, "", errNoSuchUpload
+// upload is the one a request names.
+func (s *server) upload(r *request) (upload, error) {
+	u, err := s.files.readUpload(r.query.Get("uploadId"))
+	if err == nil && (u.Bucket != r.bucket || u.Key != r.key) {
+		err = errNoSuchUpload
 	}
-	dir := s.files.multipart(id)
-	var u upload
-	data, err := os.ReadFile(filepath.Join(dir, "upload.json"))
-	if err == nil {
-		err = json.Unmarshal(data, &u)
-	}
-	if err != nil || u.Bucket != r.bucket || u.Key != r.key {
-		return upload{}, "", errNoSuchUpload
-	}
-	return u, dir, nil
+	return u, err
 }
 
 func (s *server) uploadPart(w http.ResponseWriter, r *request) error {
-	if r.Header.Get("X-Oss-Copy-Source") != "" {
-		return errNotImplemented.with("The embedded object store does not copy parts; copy the object whole.")
-	}
-	_, dir, err := s.upload(r)
+	u, err := s.upload(r)
 	if err != nil {
 		return err
 	}
@@ -94,13 +168,20 @@ func (s *server) uploadPart(w http.ResponseWriter, r *request) error {
 	if err != nil || number < 1 || number > maxParts {
 		return errInvalidArgument.with("partNumber must be 1 to 10000.")
 	}
-	parts := folder.New(dir, s.files.staging())
-	staged, body, err := s.receive(r, parts)
+	parts := folder.Confined(s.files.root, u.dir(), stagingDir)
+	var staged *folder.Staged
+	var body *sums
+	copied := r.Header.Get("X-Oss-Copy-Source") != ""
+	if copied {
+		staged, body, err = s.copyPart(r, parts)
+	} else {
+		staged, body, err = s.receive(r, parts)
+	}
 	if err != nil {
 		return err
 	}
 	defer staged.Discard()
-	before, err := readParts(dir)
+	before, err := s.files.readParts(u)
 	if err != nil {
 		return err
 	}
@@ -110,20 +191,48 @@ func (s *server) uploadPart(w http.ResponseWriter, r *request) error {
 	}
 	for _, p := range before {
 		if old := partName(p.number, p.etag); p.number == number && old != name {
-			os.Remove(filepath.Join(dir, old))
+			_ = s.files.root.Remove(path.Join(u.dir(), old))
 		}
 	}
 	w.Header().Set("ETag", quoted(body.etag()))
 	w.Header().Set("X-Oss-Hash-Crc64ecma", body.crc64())
+	if copied {
+		return writeXML(w, struct {
+			XMLName      xml.Name `xml:"CopyPartResult"`
+			LastModified string
+			ETag         string
+		}{LastModified: timestamp(staged.Info.ModTime()), ETag: quoted(body.etag())})
+	}
 	w.WriteHeader(http.StatusOK)
 	return nil
+}
+
+// copyPart stages a range of another object.
+func (s *server) copyPart(r *request, parts *folder.Folder) (*folder.Staged, *sums, error) {
+	file, m, err := s.copySource(r)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer file.Close()
+	start, length, partial, err := parseRange(r.Header.Get("X-Oss-Copy-Source-Range"), m.Size, true)
+	switch {
+	case err != nil:
+		return nil, nil, err
+	case !partial && r.Header.Get("X-Oss-Copy-Source-Range") != "":
+		return nil, nil, errInvalidRange
+	case length > maxObject:
+		return nil, nil, errEntityTooLarge
+	}
+	body := summed(io.NewSectionReader(file, start, length))
+	staged, err := parts.Stage(r.Context(), body)
+	return staged, body, err
 }
 
 func partName(number int, etag string) string { return fmt.Sprintf("%05d.%s", number, etag) }
 
 // readParts are the parts there are, in order.
-func readParts(dir string) ([]part, error) {
-	entries, err := os.ReadDir(dir)
+func (s *store) readParts(u upload) ([]part, error) {
+	entries, err := fs.ReadDir(s.root.FS(), u.dir())
 	if err != nil {
 		return nil, errNoSuchUpload
 	}
@@ -135,7 +244,7 @@ func readParts(dir string) ([]part, error) {
 			continue // upload.json
 		}
 		info, err := entry.Info()
-		if err != nil {
+		if err != nil || !info.Mode().IsRegular() {
 			continue // replaced meanwhile
 		}
 		parts = append(parts, part{number, etag, info})
@@ -145,7 +254,7 @@ func readParts(dir string) ([]part, error) {
 }
 
 func (s *server) completeMultipartUpload(w http.ResponseWriter, r *request) error {
-	u, dir, err := s.upload(r)
+	u, err := s.upload(r)
 	if err != nil {
 		return err
 	}
@@ -153,17 +262,17 @@ func (s *server) completeMultipartUpload(w http.ResponseWriter, r *request) erro
 	if err != nil {
 		return err
 	}
-	parts, err := orderedParts(r, dir)
+	parts, err := s.orderedParts(r, u)
 	if err != nil {
 		return err
 	}
 	if err := refuseOverwrite(r, files); err != nil {
 		return err
 	}
-	content := &partsReader{dir: dir, parts: parts}
+	content := &partsReader{folder: folder.Confined(s.files.root, u.dir(), stagingDir), parts: parts}
 	defer content.Close()
 	body := summed(content)
-	staged, err := files.Stage(body)
+	staged, err := files.Stage(r.Context(), body)
 	if err != nil {
 		return err
 	}
@@ -172,7 +281,7 @@ func (s *server) completeMultipartUpload(w http.ResponseWriter, r *request) erro
 	if err := s.files.place(r.bucket, staged, &m, forbidsOverwrite(r)); err != nil {
 		return err
 	}
-	os.RemoveAll(dir) // what is left of it is only space
+	_ = s.files.root.RemoveAll(u.dir()) // what is left of it is only space
 	w.Header().Set("X-Oss-Hash-Crc64ecma", m.CRC64)
 	encode := r.encoder()
 	return writeXML(w, struct {
@@ -192,23 +301,26 @@ func (s *server) completeMultipartUpload(w http.ResponseWriter, r *request) erro
 }
 
 // orderedParts are the parts the client lists, checked against those there are.
-func orderedParts(r *request, dir string) ([]part, error) {
+func (s *server) orderedParts(r *request, u upload) ([]part, error) {
+	present, err := s.files.readParts(u)
+	if err != nil {
+		return nil, err
+	}
+	if strings.EqualFold(r.Header.Get("X-Oss-Complete-All"), "yes") {
+		if r.ContentLength != 0 {
+			return nil, errInvalidArgument.with("With x-oss-complete-all, CompleteMultipartUpload takes no list of parts.")
+		}
+		return checkedParts(present)
+	}
 	var order struct {
-		XMLName xml.Name `xml:"CompleteMultipartUpload"`
-		Parts   []struct {
-			PartNumber int
-			ETag       string
-		} `xml:"Part"`
+		XMLName xml.Name          `xml:"CompleteMultipartUpload"`
+		Parts   list[orderedPart] `xml:"Part"`
 	}
 	if err := readXML(r, &order); err != nil {
 		return nil, err
 	}
-	if len(order.Parts) == 0 || len(order.Parts) > maxParts {
+	if len(order.Parts) == 0 {
 		return nil, errMalformedXML.with("CompleteMultipartUpload takes 1 to 10,000 parts.")
-	}
-	present, err := readParts(dir)
-	if err != nil {
-		return nil, err
 	}
 	known := map[string]part{}
 	for _, p := range present {
@@ -223,19 +335,35 @@ func orderedParts(r *request, dir string) ([]part, error) {
 		if !ok {
 			return nil, errInvalidPart
 		}
-		if i < len(order.Parts)-1 && p.info.Size() < minPartSize {
+		parts = append(parts, p)
+	}
+	return checkedParts(parts)
+}
+
+type orderedPart struct {
+	PartNumber int
+	ETag       string
+}
+
+func (orderedPart) most() int { return maxParts }
+
+func checkedParts(parts []part) ([]part, error) {
+	if len(parts) == 0 {
+		return nil, errInvalidPart
+	}
+	for _, p := range parts[:len(parts)-1] {
+		if p.info.Size() < minPartSize {
 			return nil, errEntityTooSmall
 		}
-		parts = append(parts, p)
 	}
 	return parts, nil
 }
 
 // partsReader reads parts one after the other, with one file open at a time.
 type partsReader struct {
-	dir   string
-	parts []part
-	file  *os.File
+	folder *folder.Folder
+	parts  []part
+	file   *os.File
 }
 
 func (p *partsReader) Read(buffer []byte) (int, error) {
@@ -244,7 +372,7 @@ func (p *partsReader) Read(buffer []byte) (int, error) {
 			if len(p.parts) == 0 {
 				return 0, io.EOF
 			}
-			file, err := os.Open(filepath.Join(p.dir, partName(p.parts[0].number, p.parts[0].etag)))
+			file, _, err := p.folder.Open(partName(p.parts[0].number, p.parts[0].etag))
 			if err != nil {
 				return 0, errNoSuchUpload // completed or aborted meanwhile
 			}
@@ -277,11 +405,11 @@ func multipartETag(parts []part) string {
 }
 
 func (s *server) abortMultipartUpload(w http.ResponseWriter, r *request) error {
-	_, dir, err := s.upload(r)
+	u, err := s.upload(r)
 	if err != nil {
 		return err
 	}
-	if err := os.RemoveAll(dir); err != nil {
+	if err := s.files.root.RemoveAll(u.dir()); err != nil {
 		return err
 	}
 	w.WriteHeader(http.StatusNoContent)
@@ -289,15 +417,13 @@ func (s *server) abortMultipartUpload(w http.ResponseWriter, r *request) error {
 }
 
 func (s *server) listParts(w http.ResponseWriter, r *request) error {
-	_, dir, err := s.upload(r)
+	u, err := s.upload(r)
 	if err != nil {
 		return err
 	}
-	limit := maxKeys
-	if value := r.query.Get("max-parts"); value != "" {
-		if limit, err = strconv.Atoi(value); err != nil || limit < 1 || limit > maxKeys {
-			return errInvalidArgument.with("max-parts must be 1 to 1000.")
-		}
+	limit, err := r.limit("max-parts", maxKeys)
+	if err != nil {
+		return err
 	}
 	marker := 0
 	if value := r.query.Get("part-number-marker"); value != "" {
@@ -305,7 +431,7 @@ func (s *server) listParts(w http.ResponseWriter, r *request) error {
 			return errInvalidArgument.with("part-number-marker must be a number.")
 		}
 	}
-	parts, err := readParts(dir)
+	parts, err := s.files.readParts(u)
 	if err != nil {
 		return err
 	}
@@ -322,6 +448,7 @@ func (s *server) listParts(w http.ResponseWriter, r *request) error {
 		Bucket               string
 		Key                  string
 		UploadID             string `xml:"UploadId"`
+		StorageClass         string
 		PartNumberMarker     int
 		NextPartNumberMarker int
 		MaxParts             int
@@ -331,7 +458,8 @@ func (s *server) listParts(w http.ResponseWriter, r *request) error {
 		EncodingType:         r.query.Get("encoding-type"),
 		Bucket:               r.bucket,
 		Key:                  encode(r.key),
-		UploadID:             r.query.Get("uploadId"),
+		UploadID:             u.id,
+		StorageClass:         storageClass,
 		PartNumberMarker:     marker,
 		NextPartNumberMarker: marker,
 		MaxParts:             limit,
@@ -344,8 +472,83 @@ func (s *server) listParts(w http.ResponseWriter, r *request) error {
 			result.IsTruncated = true
 			break
 		}
-		result.Part = append(result.Part, listedPart{p.number, p.info.ModTime().UTC().Format(time.RFC3339), quoted(p.etag), p.info.Size()})
+		result.Part = append(result.Part, listedPart{p.number, timestamp(p.info.ModTime()), quoted(p.etag), p.info.Size()})
 		result.NextPartNumberMarker = p.number
+	}
+	return writeXML(w, result)
+}
+
+// listMultipartUploads pages by key and id: after key-marker, or after
+// upload-id-marker among the uploads of that key.
+func (s *server) listMultipartUploads(w http.ResponseWriter, r *request) error {
+	if _, err := s.files.bucket(r.bucket); err != nil {
+		return err
+	}
+	limit, err := r.limit("max-uploads", maxKeys)
+	if err != nil {
+		return err
+	}
+	uploads, err := s.files.uploads(r.Context(), r.bucket)
+	if err != nil {
+		return err
+	}
+	prefix, delimiter := r.query.Get("prefix"), r.query.Get("delimiter")
+	keyMarker, idMarker := r.query.Get("key-marker"), r.query.Get("upload-id-marker")
+	if keyMarker == "" {
+		idMarker = "" // as OSS does
+	}
+	type listedUpload struct {
+		Key          string
+		UploadID     string `xml:"UploadId"`
+		StorageClass string
+		Initiated    string
+	}
+	encode := r.encoder()
+	result := struct {
+		XMLName            xml.Name `xml:"ListMultipartUploadsResult"`
+		EncodingType       string   `xml:",omitempty"`
+		Bucket             string
+		KeyMarker          string
+		UploadIDMarker     string `xml:"UploadIdMarker"`
+		NextKeyMarker      string
+		NextUploadIDMarker string `xml:"NextUploadIdMarker"`
+		Delimiter          string
+		Prefix             string
+		MaxUploads         int
+		IsTruncated        bool
+		Upload             []listedUpload
+		CommonPrefixes     []commonPrefix
+	}{
+		EncodingType:   r.query.Get("encoding-type"),
+		Bucket:         r.bucket,
+		KeyMarker:      encode(keyMarker),
+		UploadIDMarker: idMarker,
+		Delimiter:      encode(delimiter),
+		Prefix:         encode(prefix),
+		MaxUploads:     limit,
+	}
+	lastKey, lastID := keyMarker, idMarker
+	for _, u := range uploads {
+		beyond, ok := strings.CutPrefix(u.Key, prefix)
+		key, id := u.Key, u.id
+		if end := strings.Index(beyond, delimiter); ok && delimiter != "" && end >= 0 {
+			key, id = prefix+beyond[:end+len(delimiter)], ""
+		}
+		switch {
+		case !ok, key < lastKey, key == lastKey && (lastID == "" || id <= lastID):
+			continue
+		case len(result.Upload)+len(result.CommonPrefixes) == limit:
+			result.IsTruncated = true
+		case id == "":
+			result.CommonPrefixes = append(result.CommonPrefixes, commonPrefix{encode(key)})
+		default:
+			result.Upload = append(result.Upload, listedUpload{encode(key), id, storageClass, timestamp(u.started)})
+		}
+		if result.IsTruncated {
+			result.NextKeyMarker, result.NextUploadIDMarker = encode(lastKey), lastID
+			break
+		}
+		lastKey, lastID = key, id
 	}
 	return writeXML(w, result)
 }

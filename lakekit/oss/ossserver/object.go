@@ -1,7 +1,6 @@
 package ossserver
 
 import (
-	"bytes"
 	"crypto/md5"
 	"encoding/base64"
 	"encoding/xml"
@@ -64,14 +63,32 @@ func summed(body io.Reader) *sums {
 func (s *sums) etag() string  { return fmt.Sprintf("%X", s.md5.Sum(nil)) }
 func (s *sums) crc64() string { return strconv.FormatUint(s.crc.Sum64(), 10) }
 
+// maxObject is the limit of OSS for one put and for one part, in bytes.
+const maxObject = 5 << 30
+
+// sent marks the errors of a request's body: they are not the server's.
+type sent struct{ body io.Reader }
+
+func (s sent) Read(p []byte) (int, error) {
+	n, err := s.body.Read(p)
+	if err != nil && err != io.EOF {
+		err = bodyError{err}
+	}
+	return n, err
+}
+
+type bodyError struct{ error }
+
+func (e bodyError) Unwrap() error { return e.error }
+
 // receive stages the body of a request, checked against its Content-MD5.
 func (s *server) receive(r *request, files *folder.Folder) (*folder.Staged, *sums, error) {
-	body := summed(r.Body)
-	staged, err := files.Stage(body)
+	if r.ContentLength > maxObject {
+		return nil, nil, errEntityTooLarge
+	}
+	body := summed(sent{http.MaxBytesReader(nil, r.Body, maxObject)})
+	staged, err := files.Stage(r.Context(), body)
 	if err != nil {
-		if errors.Is(err, io.ErrUnexpectedEOF) {
-			err = errIncompleteBody
-		}
 		return nil, nil, err
 	}
 	if want := r.Header.Get("Content-Md5"); want != "" && want != base64.StdEncoding.EncodeToString(body.md5.Sum(nil)) {
@@ -201,7 +218,7 @@ func setObjectHeaders(header http.Header, m metadata) {
 	header.Set("ETag", quoted(m.ETag))
 	header.Set("Last-Modified", m.ModTime.UTC().Format(http.TimeFormat))
 	header.Set("X-Oss-Object-Type", m.Type)
-	header.Set("X-Oss-Storage-Class", "Standard")
+	header.Set("X-Oss-Storage-Class", storageClass)
 	if m.CRC64 != "" {
 		header.Set("X-Oss-Hash-Crc64ecma", m.CRC64)
 	}
@@ -283,7 +300,7 @@ func (s *server) deleteObject(w http.ResponseWriter, r *request) error {
 	if err != nil {
 		return err
 	}
-	if err := s.files.remove(r.bucket, files, r.key); err != nil {
+	if err := s.files.remove(r.Context(), r.bucket, files, r.key); err != nil {
 		return err
 	}
 	w.WriteHeader(http.StatusNoContent)
@@ -294,6 +311,13 @@ func (s *server) deleteObject(w http.ResponseWriter, r *request) error {
 // ListObjects.
 const maxKeys = 1000
 
+type orderedDelete struct {
+	Key       string
+	VersionID string `xml:"VersionId"`
+}
+
+func (orderedDelete) most() int { return maxKeys }
+
 func (s *server) deleteObjects(w http.ResponseWriter, r *request) error {
 	files, err := s.files.bucket(r.bucket)
 	if err != nil {
@@ -302,22 +326,25 @@ func (s *server) deleteObjects(w http.ResponseWriter, r *request) error {
 	var order struct {
 		XMLName xml.Name `xml:"Delete"`
 		Quiet   bool
-		Objects []struct{ Key string } `xml:"Object"`
+		Objects list[orderedDelete] `xml:"Object"`
 	}
 	if err := readXML(r, &order); err != nil {
 		return err
 	}
-	if len(order.Objects) == 0 || len(order.Objects) > maxKeys {
+	if len(order.Objects) == 0 {
 		return errMalformedXML.with("DeleteMultipleObjects takes 1 to 1,000 keys.")
 	}
 	var keys []string
 	for _, object := range order.Objects {
+		if object.VersionID != "" {
+			return errNotImplemented.with("The embedded object store keeps no versions.")
+		}
 		if err := checkKey(object.Key); err != nil {
 			return err
 		}
 		keys = append(keys, object.Key)
 	}
-	if err := s.files.remove(r.bucket, files, keys...); err != nil {
+	if err := s.files.remove(r.Context(), r.bucket, files, keys...); err != nil {
 		return err
 	}
 	encode := r.encoder()
@@ -335,23 +362,102 @@ func (s *server) deleteObjects(w http.ResponseWriter, r *request) error {
 	return writeXML(w, result)
 }
 
-// maxXML bounds what is read of a document; the longest lists 1,000 keys of
-// 1,023 bytes, or 10,000 parts, with room for escapes.
-const maxXML = 8 << 20
+// maxXML is the limit of OSS for a document, in bytes: "DeleteMultipleObjects".
+const maxXML = 2 << 20
 
+// readXML reads a document of bounded size and depth. Lists in it bound
+// themselves, see list.
 func readXML(r *request, document any) error {
-	body, err := io.ReadAll(io.LimitReader(r.Body, maxXML+1))
-	if err != nil || len(body) > maxXML {
-		return errMalformedXML
+	if r.ContentLength > maxXML {
+		return errMalformedXML.with("The XML is longer than 2 MB.")
 	}
-	sum := md5.Sum(body)
-	if want := r.Header.Get("Content-Md5"); want != "" && want != base64.StdEncoding.EncodeToString(sum[:]) {
+	digest := md5.New()
+	body := io.TeeReader(http.MaxBytesReader(nil, r.Body, maxXML), digest)
+	decoder := xml.NewTokenDecoder(&shallow{decoder: xml.NewDecoder(body)})
+	err := decoder.Decode(document)
+	if err == nil {
+		_, err = io.Copy(io.Discard, body) // to its end, for the digest
+	}
+	var answer apiError
+	var tooLong *http.MaxBytesError
+	switch want := r.Header.Get("Content-Md5"); {
+	case errors.As(err, &answer):
+		return answer
+	case errors.As(err, &tooLong):
+		return errMalformedXML.with("The XML is longer than 2 MB.")
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return errRequestTimeout
+	case err != nil:
+		return errMalformedXML
+	case want != "" && want != base64.StdEncoding.EncodeToString(digest.Sum(nil)):
 		return errInvalidDigest
 	}
-	if err := xml.NewDecoder(bytes.NewReader(body)).Decode(document); err != nil {
-		return errMalformedXML
-	}
 	return nil
+}
+
+// shallow hands on a document whose elements lie in one another as far as those
+// of OSS do.
+type shallow struct {
+	decoder *xml.Decoder
+	depth   int
+}
+
+const maxDepth = 8
+
+func (s *shallow) Token() (xml.Token, error) {
+	token, err := s.decoder.RawToken()
+	switch token.(type) {
+	case xml.StartElement:
+		if s.depth++; s.depth > maxDepth {
+			return nil, errMalformedXML.with("The elements of the XML are too deep in one another.")
+		}
+	case xml.EndElement:
+		s.depth--
+	}
+	return token, err
+}
+
+// list is a list in a document, of at most so many elements as its type says.
+type list[E interface{ most() int }] []E
+
+func (l *list[E]) UnmarshalXML(decoder *xml.Decoder, start xml.StartElement) error {
+	var element E
+	if len(*l) == element.most() {
+		return errMalformedXML.with(fmt.Sprintf("The XML has more than %d elements %s.", len(*l), start.Name.Local))
+	}
+	if err := decoder.DecodeElement(&element, &start); err != nil {
+		return err
+	}
+	*l = append(*l, element)
+	return nil
+}
+
+// copySource opens the object that a request copies.
+func (s *server) copySource(r *request) (*os.File, metadata, error) {
+	source, version, versioned := strings.Cut(r.Header.Get("X-Oss-Copy-Source"), "?")
+	if versioned {
+		return nil, metadata{}, errNotImplemented.with("The embedded object store keeps no versions to copy: " + version)
+	}
+	source, err := url.QueryUnescape(source)
+	if err != nil {
+		return nil, metadata{}, errInvalidArgument.with("x-oss-copy-source is malformed.")
+	}
+	bucket, key, _ := strings.Cut(strings.TrimPrefix(source, "/"), "/")
+	if !validBucketName(bucket) {
+		return nil, metadata{}, errInvalidBucketName
+	}
+	if err := checkKey(key); err != nil {
+		return nil, metadata{}, err
+	}
+	file, m, err := s.open(bucket, key)
+	if err != nil {
+		return nil, metadata{}, err
+	}
+	if err := checkConditions(r.Header, "X-Oss-Copy-Source-", m); err != nil {
+		file.Close()
+		return nil, metadata{}, err
+	}
+	return file, m, nil
 }
 
 func (s *server) copyObject(w http.ResponseWriter, r *request) error {
@@ -359,35 +465,24 @@ func (s *server) copyObject(w http.ResponseWriter, r *request) error {
 	if err != nil {
 		return err
 	}
-	source, err := url.QueryUnescape(r.Header.Get("X-Oss-Copy-Source"))
-	if err != nil {
-		return errInvalidArgument.with("x-oss-copy-source is malformed.")
-	}
-	bucket, key, _ := strings.Cut(strings.TrimPrefix(source, "/"), "/")
-	if !validBucketName(bucket) {
-		return errInvalidBucketName
-	}
-	if err := checkKey(key); err != nil {
-		return err
-	}
 	if err := refuseOverwrite(r, files); err != nil {
 		return err
 	}
-	file, m, err := s.open(bucket, key)
+	file, m, err := s.copySource(r)
 	if err != nil {
 		return err
 	}
 	defer file.Close()
-	if err := checkConditions(r.Header, "X-Oss-Copy-Source-", m); err != nil {
-		return err
-	}
-	if strings.EqualFold(r.Header.Get("X-Oss-Metadata-Directive"), "REPLACE") {
+	switch directive := r.Header.Get("X-Oss-Metadata-Directive"); {
+	case strings.EqualFold(directive, "REPLACE"):
 		if m.Headers, err = objectHeaders(r.Header); err != nil {
 			return err
 		}
+	case directive != "" && !strings.EqualFold(directive, "COPY"):
+		return errInvalidArgument.with("x-oss-metadata-directive must be COPY or REPLACE.")
 	}
 	body := summed(file)
-	staged, err := files.Stage(body)
+	staged, err := files.Stage(r.Context(), body)
 	if err != nil {
 		return err
 	}
@@ -396,6 +491,7 @@ func (s *server) copyObject(w http.ResponseWriter, r *request) error {
 	if err := s.files.place(r.bucket, staged, &m, forbidsOverwrite(r)); err != nil {
 		return err
 	}
+	w.Header().Set("ETag", quoted(m.ETag))
 	w.Header().Set("X-Oss-Hash-Crc64ecma", m.CRC64)
 	return writeXML(w, struct {
 		XMLName      xml.Name `xml:"CopyObjectResult"`
@@ -404,5 +500,6 @@ func (s *server) copyObject(w http.ResponseWriter, r *request) error {
 	}{LastModified: timestamp(m.ModTime), ETag: quoted(m.ETag)})
 }
 
-// timestamp is the form of times in OSS's documents.
-func timestamp(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000Z") }
+// timestamp is the form of times in OSS's documents: whole seconds, with zeros
+// that its clients insist on.
+func timestamp(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05") + ".000Z" }

@@ -3,7 +3,6 @@ package ossserver
 import (
 	"bufio"
 	"bytes"
-	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -29,7 +28,7 @@ func newServer(t testing.TB) *server {
 	}
 	s := handler.(*server)
 	for _, dir := range []string{"lake", "other"} {
-		if err := os.Mkdir(s.files.bucketDir(dir), 0o755); err != nil {
+		if err := os.Mkdir(filepath.Join(s.options.Dir, dir), 0o755); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -41,7 +40,7 @@ func sign(s *server, hr *http.Request) {
 	hr.Header.Set("Date", time.Now().UTC().Format(http.TimeFormat))
 	r := &request{Request: hr}
 	if r.parse() == nil {
-		hr.Header.Set("Authorization", "OSS id:"+s.signatureV1(r, hr.Header.Get("Date")))
+		hr.Header.Set("Authorization", "OSS id:"+s.signatureV1(r, hr.Header.Get("Date")).value)
 	}
 }
 
@@ -67,7 +66,7 @@ func do(t testing.TB, s *server, method, target string, body io.Reader, header .
 
 func TestRawRequests(t *testing.T) {
 	s := newServer(t)
-	outside := filepath.Join(s.files.dir, "..", "outside")
+	outside := filepath.Join(s.options.Dir, "..", "outside")
 	if err := os.WriteFile(outside, []byte("not of the store"), 0o644); err != nil {
 		t.Fatal(err)
 	}
@@ -121,7 +120,8 @@ func TestRawRequests(t *testing.T) {
 		{"PUT", "/lake/other?partNumber=1&uploadId=" + upload, "x", nil, 404, "NoSuchUpload"},
 		{"PUT", "/other/parts?partNumber=1&uploadId=" + upload, "x", nil, 404, "NoSuchUpload"},
 		{"PUT", "/lake/parts?partNumber=1&uploadId=..", "x", nil, 404, "NoSuchUpload"},
-		{"PUT", "/lake/parts?partNumber=1&uploadId=" + upload, "x", []string{"X-Oss-Copy-Source", "/lake/a"}, 501, "NotImplemented"},
+		{"PUT", "/lake/parts?partNumber=1&uploadId=" + upload, "", []string{"X-Oss-Copy-Source", "/lake/../../outside"}, 400, "InvalidObjectName"},
+		{"PUT", "/lake/parts?partNumber=1&uploadId=" + upload, "", []string{"X-Oss-Copy-Source", "/lake/absent"}, 404, "NoSuchKey"},
 		{"POST", "/lake/parts?uploadId=" + upload, "<CompleteMultipartUpload/>", nil, 400, "MalformedXML"},
 		{"POST", "/lake/parts?uploadId=" + upload,
 			"<CompleteMultipartUpload><Part><PartNumber>2</PartNumber><ETag>../x</ETag></Part></CompleteMultipartUpload>", nil, 400, "InvalidPart"},
@@ -176,9 +176,9 @@ func TestFailedWrites(t *testing.T) {
 		{&os.PathError{Op: "write", Path: "x", Err: syscall.ENOSPC}, 507, "InsufficientStorage", "disk of the embedded object store is full"},
 		{&os.PathError{Op: "write", Path: "x", Err: syscall.EDQUOT}, 507, "InsufficientStorage", "free some space"},
 		{&os.PathError{Op: "open", Path: "x", Err: syscall.EACCES}, 500, "InternalError", "owner and mode"},
-		{errors.New("secret detail"), 500, "InternalError", "log of the embedded object store"},
+		{&os.PathError{Op: "secret detail", Path: "x", Err: syscall.EIO}, 400, "IncompleteBody", "ended"}, // of the client's end
 	} {
-		t.Run(test.code, func(t *testing.T) {
+		t.Run(fmt.Sprint(test.err), func(t *testing.T) {
 			s := newServer(t)
 			do(t, s, "PUT", "/lake/old", strings.NewReader("old"))
 			for _, target := range []string{"/lake/old", "/lake/a/new"} {
@@ -203,11 +203,11 @@ func TestFailedWrites(t *testing.T) {
 // allFiles are the files of the store but the metadata.
 func allFiles(t testing.TB, s *server) (files []string) {
 	t.Helper()
-	err := filepath.WalkDir(s.files.dir, func(path string, entry fs.DirEntry, err error) error {
+	err := filepath.WalkDir(s.options.Dir, func(path string, entry fs.DirEntry, err error) error {
 		if err != nil || entry.IsDir() {
 			return err
 		}
-		relative, err := filepath.Rel(s.files.dir, path)
+		relative, err := filepath.Rel(s.options.Dir, path)
 		if !strings.HasPrefix(relative, ".oss/metadata/") {
 			files = append(files, relative)
 		}
@@ -313,7 +313,7 @@ func FuzzRequests(f *testing.F) {
 		if w.Code >= 500 && w.Code != http.StatusNotImplemented {
 			t.Errorf("%d %s", w.Code, w.Body)
 		}
-		if entries, err := os.ReadDir(filepath.Dir(s.files.dir)); err != nil || len(entries) != 1 {
+		if entries, err := os.ReadDir(filepath.Dir(s.options.Dir)); err != nil || len(entries) != 1 {
 			t.Errorf("beside the store: %v, %v", entries, err)
 		}
 		for _, file := range allFiles(t, s) {

@@ -532,8 +532,6 @@ func TestNotImplemented(t *testing.T) {
 		wantCode(t, bucket.SetObjectACL("k", sdk.ACLPublicRead), 501, "NotImplemented")
 		wantCode(t, bucket.PutObjectTagging("k", sdk.Tagging{}), 501, "NotImplemented")
 		wantCode(t, client.DeleteBucketLifecycle("lake"), 501, "NotImplemented")
-		_, err = bucket.ListMultipartUploads()
-		wantCode(t, err, 501, "NotImplemented")
 		_, err = bucket.ListObjectVersions()
 		wantCode(t, err, 501, "NotImplemented")
 		if got := content(t, bucket, "k"); got != "x" {

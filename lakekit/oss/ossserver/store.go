@@ -1,6 +1,8 @@
 package ossserver
 
 import (
+	"context"
+	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -9,7 +11,7 @@ import (
 	"hash/fnv"
 	"io/fs"
 	"os"
-	"path/filepath"
+	"path"
 	"sync"
 	"time"
 
@@ -21,23 +23,57 @@ import (
 //	staging/             files on their way to their key
 //	metadata/BUCKET/     what the objects' files cannot say, by hash of the key
 //	multipart/UPLOADID/  parts
+//
+// All of its files are reached through the root, which no symbolic link leads
+// out of.
 type store struct {
-	dir     string
+	root    *os.Root
 	locks   [256]sync.RWMutex // by key: a file and its metadata are placed together
 	folders sync.Map          // bucket -> *folder.Folder
 }
 
-func (s *store) staging() string              { return filepath.Join(s.dir, ".oss", "staging") }
-func (s *store) multipart(id string) string   { return filepath.Join(s.dir, ".oss", "multipart", id) }
-func (s *store) bucketDir(name string) string { return filepath.Join(s.dir, name) }
+const (
+	stagingDir  = ".oss/staging"
+	uploadsDir  = ".oss/multipart"
+	metadataDir = ".oss/metadata"
+)
+
+// openStore opens the folder, and removes what an earlier server left half written.
+func openStore(dir string) (*store, error) {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return nil, err
+	}
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return nil, err
+	}
+	if err := errors.Join(root.RemoveAll(stagingDir), root.MkdirAll(stagingDir, 0o755), root.MkdirAll(uploadsDir, 0o755)); err != nil {
+		return nil, errors.Join(err, root.Close())
+	}
+	return &store{root: root}, nil
+}
 
 // bucket is the folder of an existing bucket.
 func (s *store) bucket(name string) (*folder.Folder, error) {
-	if info, err := os.Stat(s.bucketDir(name)); err != nil || !info.IsDir() {
+	if _, err := s.bucketInfo(name); err != nil {
+		return nil, err
+	}
+	files, _ := s.folders.LoadOrStore(name, folder.Confined(s.root, name, stagingDir))
+	return files.(*folder.Folder), nil
+}
+
+func (s *store) bucketInfo(name string) (fs.FileInfo, error) {
+	info, err := s.root.Lstat(name)
+	switch {
+	case err != nil && !errors.Is(err, fs.ErrNotExist):
+		return nil, err
+	case err == nil && info.Mode()&fs.ModeSymlink != 0:
+		return nil, errNoSuchBucket.with("The folder of this bucket is a symbolic link, which the embedded object store does not follow. " +
+			"Put the folder itself in its place.")
+	case err != nil || !info.IsDir():
 		return nil, errNoSuchBucket
 	}
-	files, _ := s.folders.LoadOrStore(name, folder.New(s.bucketDir(name), s.staging()))
-	return files.(*folder.Folder), nil
+	return info, nil
 }
 
 func (s *store) lock(bucket, key string) *sync.RWMutex {
@@ -58,21 +94,17 @@ type metadata struct {
 	Headers map[string]string `json:",omitempty"` // Content-Type, X-Oss-Meta-*, ...
 }
 
-func (s *store) metadataDir(bucket string) string {
-	return filepath.Join(s.dir, ".oss", "metadata", bucket)
-}
-
-func (s *store) metadataPath(bucket, key string) string {
+func metadataName(bucket, key string) string {
 	hash := sha256.Sum256([]byte(key))
 	name := hex.EncodeToString(hash[:])
-	return filepath.Join(s.metadataDir(bucket), name[:2], name+".json")
+	return path.Join(metadataDir, bucket, name[:2], name+".json")
 }
 
 // describe is the metadata of an object's file, as far as it is known.
 // The caller holds the key's lock.
 func (s *store) describe(bucket, key string, info fs.FileInfo) metadata {
 	var m metadata
-	data, err := os.ReadFile(s.metadataPath(bucket, key))
+	data, err := s.root.ReadFile(metadataName(bucket, key))
 	if err == nil {
 		err = json.Unmarshal(data, &m)
 	}
@@ -100,7 +132,7 @@ func (s *store) place(bucket string, staged *folder.Staged, m *metadata, ifAbsen
 	// The object is stored already; without the metadata it is a plain file
 	// as other programs write them.
 	if err := s.save(bucket, m); err != nil {
-		os.Remove(s.metadataPath(bucket, m.Key))
+		_ = s.root.Remove(metadataName(bucket, m.Key))
 	}
 	return nil
 }
@@ -110,36 +142,32 @@ func (s *store) save(bucket string, m *metadata) error {
 	if err != nil {
 		return err
 	}
-	return writeFile(s.metadataPath(bucket, m.Key), data)
+	return s.writeFile(metadataName(bucket, m.Key), data)
 }
 
 // remove deletes objects. Their metadata goes first: what a racing put leaves
 // is then either an object with its metadata, or metadata that fits no file.
-func (s *store) remove(bucket string, files *folder.Folder, keys ...string) error {
+func (s *store) remove(ctx context.Context, bucket string, files *folder.Folder, keys ...string) error {
 	for _, key := range keys {
-		os.Remove(s.metadataPath(bucket, key))
+		_ = s.root.Remove(metadataName(bucket, key))
 	}
-	return files.Remove(keys...)
+	return files.Remove(ctx, keys...)
 }
 
 // writeFile writes a small file of the server's own, whole or not at all. It is
 // not synced: nothing acknowledged depends on it.
-func writeFile(path string, data []byte) error {
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+func (s *store) writeFile(name string, data []byte) error {
+	if err := s.root.MkdirAll(path.Dir(name), 0o755); err != nil {
 		return err
 	}
-	file, err := os.CreateTemp(filepath.Dir(path), ".new-")
-	if err != nil {
-		return err
-	}
-	_, err = file.Write(data)
-	err = errors.Join(err, file.Close())
+	temporary := path.Join(stagingDir, "file-"+rand.Text())
+	err := s.root.WriteFile(temporary, data, 0o644)
 	if err == nil {
-		err = os.Rename(file.Name(), path)
+		err = s.root.Rename(temporary, name)
 	}
 	if err != nil {
-		os.Remove(file.Name())
-		return fmt.Errorf("write %s: %w", path, err)
+		_ = s.root.Remove(temporary)
+		return fmt.Errorf("write %s: %w", name, err)
 	}
 	return nil
 }

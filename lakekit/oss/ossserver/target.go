@@ -8,8 +8,14 @@ import (
 	"taxilake/lakekit/oss/internal/folder"
 )
 
+// maxQuery is far more than a signed URL of OSS with the longest key has, in bytes.
+const maxQuery = 16 << 10
+
 // parse finds out which bucket and object a request is about.
 func (r *request) parse() (err error) {
+	if len(r.URL.RawQuery) > maxQuery {
+		return errInvalidArgument.with("the query string is longer than 16 KB")
+	}
 	if r.query, err = url.ParseQuery(r.URL.RawQuery); err != nil {
 		return errInvalidArgument.with("the query string is malformed")
 	}
