@@ -2,6 +2,7 @@ package server
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -30,11 +31,34 @@ func newCSVRows(run *entry, file *taxi.CSVReader) *csvRows {
 	return &csvRows{Rows: taxi.NewCSVRows(file, endless), file: file, name: filepath.Base(run.Request.CSV), records: records, done: file.Done()}
 }
 
-func skipError(run *entry, file *taxi.CSVReader, err error) error {
-	if err == io.EOF {
-		return fmt.Errorf("%s has no row %d: it has only %d rows", run.Request.CSV, run.FromRow, file.Row())
+// openCSV opens the file that a request for traffic names, at the row to begin
+// with; nil if it names none. Whoever shows the token may name any file that the
+// server's user can read: it is their own.
+func openCSV(ctx context.Context, request api.TrafficRequest) (*taxi.CSVReader, error) {
+	if request.CSV == "" {
+		return nil, nil
 	}
-	return fmt.Errorf("skipping to row %d of %s: %w", run.FromRow, run.Request.CSV, err)
+	if !filepath.IsAbs(request.CSV) {
+		return nil, badRequest("csv=%q must be a full path: the server has a working folder of its own", request.CSV)
+	}
+	file, err := taxi.OpenCSVFile(request.CSV)
+	if err != nil {
+		return nil, badRequest("%w", err)
+	}
+	if request.FromRow != nil {
+		file.Until(ctx)
+		if err := file.Skip(*request.FromRow); err != nil {
+			return nil, badRequest("%w", errors.Join(skipError(request, file, err), file.Close()))
+		}
+	}
+	return file, nil
+}
+
+func skipError(request api.TrafficRequest, file *taxi.CSVReader, err error) error {
+	if err == io.EOF {
+		return fmt.Errorf("%s has no row %d: it has only %d rows", request.CSV, *request.FromRow, file.Row())
+	}
+	return fmt.Errorf("skipping to row %d of %s: %w", *request.FromRow, request.CSV, err)
 }
 
 func (c *csvRows) Next() (key, value []byte, err error) {

@@ -13,8 +13,10 @@ import (
 // deadLetters is the folder of the records that do not fit the table at an
 // address.
 func (s *Server) deadLetters(table string) (oss.Bucket, error) {
-	return s.folder(table + "_dead_letters")
+	return s.folder(table + deadLettersSuffix)
 }
+
+const deadLettersSuffix = "_dead_letters"
 
 // lettersShown is how many dead letters are listed when nobody says how many,
 // lettersShownAtMost bounds the answer.
@@ -29,7 +31,7 @@ func (s *Server) listDeadLetters(r *http.Request) ([]api.DeadLetter, error) {
 		return nil, err
 	}
 	uri := s.tableURI(cmp.Or(r.URL.Query().Get("table"), s.settings.Table))
-	folder, err := s.deadLetters(uri)
+	folder, err := s.readable(uri + deadLettersSuffix)
 	if err != nil {
 		return nil, err
 	}

@@ -18,6 +18,7 @@ import (
 	"taxilake/lakekit/kafka"
 	"taxilake/lakekit/oss"
 	"taxilake/lakekit/query"
+	"taxilake/lakekit/settings"
 )
 
 // failure is an error with the HTTP status it is answered with.
@@ -48,6 +49,7 @@ var known = []struct {
 	status int
 }{
 	{ingest.ErrOptions, http.StatusBadRequest},
+	{settings.ErrOutside, http.StatusForbidden},
 	{kafka.ErrTopicName, http.StatusBadRequest},
 	{kafka.ErrNotAllowed, http.StatusForbidden},
 	{kafka.ErrTopicNotFound, http.StatusNotFound},

@@ -203,12 +203,13 @@ func TestWithin(t *testing.T) {
 		"oss://lake/delta/taxi_record": "delta/taxi_record",
 		"oss://lake/a..b/c":            "a..b/c",
 	} {
-		if key, err := s.within(uri); err != nil || key != want {
+		if key, err := s.within(uri, settings.Read); err != nil || key != want {
 			t.Errorf("within(%s) = %q, %v, want %q", uri, key, err, want)
 		}
 	}
-	for _, uri := range []string{"", "lake/x", "/etc/passwd", "oss://lakes/x", "oss://other/x", "oss://lake/../x", "oss://lake/a/../../x", "s3://lake/x"} {
-		if key, err := s.within(uri); err == nil {
+	for _, uri := range []string{"", "lake/x", "/etc/passwd", "oss://lakes/x", "oss://other/x", "oss://lake/../x", "oss://lake/a/../../x", "s3://lake/x",
+		"oss://lake//x", "oss://lake/a//b", "oss://lake/a/ .. /b", `oss://lake/a\..\b`, "oss://lake/a\x00b", "oss://lake/a\xff", "oss://lake/" + strings.Repeat("a/", 600) + "b", "oss://lake/" + strings.Repeat("a", 256)} {
+		if key, err := s.within(uri, settings.Read); err == nil {
 			t.Errorf("within(%s) = %q, want an error", uri, key)
 		}
 	}

@@ -106,7 +106,11 @@ func maintain[Request, Result any](s *Server, uri func(Request) string, run func
 		if err != nil {
 			return result, err
 		}
-		table, err := s.table(r.Context(), cmp.Or(uri(request), s.settings.Table))
+		name := cmp.Or(uri(request), s.settings.Table)
+		if _, err := s.folder(s.tableURI(name)); err != nil {
+			return result, err
+		}
+		table, err := s.table(r.Context(), name)
 		if err != nil {
 			return result, err
 		}

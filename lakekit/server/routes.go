@@ -6,12 +6,14 @@ import (
 	"math"
 	"net/http"
 	"os"
+	"slices"
 	"strconv"
 	"time"
 
 	"taxilake/lakekit/api"
 	"taxilake/lakekit/chart"
 	"taxilake/lakekit/kafka"
+	"taxilake/lakekit/settings"
 )
 
 // Bodies are small, but for statements, messages and charts.
@@ -139,10 +141,13 @@ func (s *Server) cluster(r *http.Request) (info api.ClusterInfo, err error) {
 
 func (s *Server) topics(r *http.Request) (list []api.TopicInfo, err error) {
 	err = s.admin(func(a *kafka.Admin) error { list, err = a.Topics(r.Context()); return err })
-	return list, err
+	return slices.DeleteFunc(list, func(topic api.TopicInfo) bool { return s.settings.CheckTopic(topic.Name, settings.Read) != nil }), err
 }
 
 func (s *Server) topic(r *http.Request) (info api.TopicInfo, err error) {
+	if err := s.settings.CheckTopic(r.PathValue("name"), settings.Read); err != nil {
+		return info, err
+	}
 	err = s.admin(func(a *kafka.Admin) error {
 		info, err = a.DescribeTopic(r.Context(), r.PathValue("name"))
 		return err
@@ -155,9 +160,13 @@ func (s *Server) createTopic(r *http.Request) (info api.TopicInfo, err error) {
 	if err != nil {
 		return info, err
 	}
+	name := cmp.Or(request.Name, s.settings.Topic)
+	if err := s.settings.CheckTopic(name, settings.Change); err != nil {
+		return info, err
+	}
 	err = s.admin(func(a *kafka.Admin) error {
 		info, err = a.CreateTopic(r.Context(), kafka.TopicSpec{
-			Name:       cmp.Or(request.Name, s.settings.Topic),
+			Name:       name,
 			Partitions: cmp.Or(request.Partitions, defaultPartitions),
 			Configs:    request.Configs,
 		})
@@ -172,6 +181,9 @@ func (s *Server) createTopic(r *http.Request) (info api.TopicInfo, err error) {
 const defaultPartitions = 3
 
 func (s *Server) messages(r *http.Request) ([]api.Message, error) {
+	if err := s.settings.CheckTopic(r.PathValue("name"), settings.Read); err != nil {
+		return nil, err
+	}
 	partition, err := number(r, "partition", -1, -1, math.MaxInt32)
 	if err != nil {
 		return nil, err

@@ -118,48 +118,46 @@ func plain(uri string) string {
 func (s *Server) tableURI(nameOrURI string) string { return plain(s.settings.TableURI(nameOrURI)) }
 
 // within turns an oss:// address into a key of the workshop's bucket.
-func (s *Server) within(uri string) (key string, err error) {
-	prefix := "oss://" + s.settings.OSS.Bucket
-	if uri == prefix {
-		return "", nil
+func (s *Server) within(uri string, use settings.Use) (key string, err error) {
+	key, err = s.settings.CheckAddress(uri, use)
+	if err != nil && !errors.Is(err, settings.ErrOutside) {
+		err = badRequest("%w", err)
 	}
-	key, found := strings.CutPrefix(uri, prefix+"/")
-	if !found {
-		return "", badRequest("%q is not an address in this workshop's bucket; they begin with %s/", uri, prefix)
-	}
-	for _, part := range strings.Split(key, "/") {
-		if part == ".." || part == "." {
-			return "", badRequest("%q is not a plain address: it contains %s", uri, part)
-		}
-	}
-	return key, nil
+	return key, err
 }
 
-// folder is the part of the bucket below an address.
-func (s *Server) folder(uri string) (oss.Bucket, error) {
-	key, err := s.within(strings.TrimSuffix(uri, "/"))
-	if err != nil {
+// folder is the part of the bucket below an address, to be changed.
+func (s *Server) folder(uri string) (oss.Bucket, error) { return s.below(uri, settings.Change) }
+
+// readable is the part of the bucket below an address, to be read.
+func (s *Server) readable(uri string) (oss.Bucket, error) { return s.below(uri, settings.Read) }
+
+func (s *Server) below(uri string, use settings.Use) (oss.Bucket, error) {
+	key, err := s.within(uri, use)
+	switch {
+	case err != nil:
 		return nil, err
-	}
-	if key == "" {
+	case key == "":
 		return nil, badRequest("%s is the whole bucket; name a folder in it", uri)
+	case s.settings.Workspace != "" && !strings.Contains(key, "/"):
+		return nil, badRequest("%s is a whole workspace; name a folder in it", uri)
 	}
 	return oss.Prefix(s.bucket, key), nil
 }
 
-// table opens the table with a name or at an address, or returns the one opened
-// before.
+// table opens the table with a name or at an address to read it, or returns the
+// one opened before.
 func (s *Server) table(ctx context.Context, nameOrURI string) (*delta.Table, error) {
 	uri := s.tableURI(nameOrURI)
+	root, err := s.readable(uri)
+	if err != nil {
+		return nil, err
+	}
 	s.tablesMutex.Lock()
 	known := s.tables[uri]
 	s.tablesMutex.Unlock()
 	if known != nil {
 		return known, nil
-	}
-	root, err := s.folder(uri)
-	if err != nil {
-		return nil, err
 	}
 	table, err := delta.Open(ctx, root)
 	if errors.Is(err, delta.ErrNotTable) {

@@ -121,6 +121,14 @@ func (all *streams) open(ctx context.Context, request api.StreamRequest) (*inges
 	if err != nil {
 		return nil, err
 	}
+	for _, topic := range topicsOf(request.Subscribe) {
+		if err := s.settings.CheckTopic(topic, settings.Read); err != nil {
+			return nil, err
+		}
+	}
+	if err := s.checkGroup(request.Kafka); err != nil {
+		return nil, err
+	}
 	table, err := s.folder(request.Table)
 	if err != nil {
 		return nil, err
@@ -163,6 +171,19 @@ func (all *streams) open(ctx context.Context, request api.StreamRequest) (*inges
 	})
 }
 
+// checkGroup keeps a stream's consumer group in the workspace.
+func (s *Server) checkGroup(options map[string]string) error {
+	for name, group := range options {
+		if properties.Canonical(strings.TrimPrefix(name, "kafka.")) != "group.id" {
+			continue
+		}
+		if own := s.settings.TopicInWorkspace(""); !strings.HasPrefix(group, own) {
+			return fmt.Errorf("consumer group %s is %w %s: groups begin with %s", group, settings.ErrOutside, s.settings.Workspace, own)
+		}
+	}
+	return nil
+}
+
 // start starts a stream. Asking again for one that runs with the same options
 // returns it, so that a notebook can be run twice.
 func (all *streams) start(ctx context.Context, request api.StreamRequest) (api.StreamStatus, error) {
@@ -194,6 +215,9 @@ func (all *streams) start(ctx context.Context, request api.StreamRequest) (api.S
 	return query.Status(), nil
 }
 
+// maxStreams bounds the streams that run at once: each has its buffer.
+const maxStreams = 16
+
 // beside returns the stream if it runs already, and an error if it cannot run
 // beside those that do.
 func (all *streams) beside(request api.StreamRequest) (same *stream, err error) {
@@ -208,9 +232,13 @@ func (all *streams) beside(request api.StreamRequest) (same *stream, err error) 
 		}
 		return same, nil
 	}
+	active := 0
 	for _, other := range all.queries {
 		if !other.active() {
 			continue
+		}
+		if active++; active == maxStreams {
+			return nil, conflict("%d streams run, and more do not at once: stop one first, `lakekit stream status` lists them", active)
 		}
 		if err := collision(other.Request, request); err != nil {
 			return nil, err

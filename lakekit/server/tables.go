@@ -159,8 +159,7 @@ const listedAtMost = 10_000
 
 func (s *Server) objects(r *http.Request) ([]api.Object, error) {
 	uri := cmp.Or(r.URL.Query().Get("uri"), "oss://"+s.settings.OSS.Bucket+"/"+s.settings.Folder())
-	folder := strings.TrimSuffix(uri, "/")
-	prefix, err := s.within(folder)
+	prefix, err := s.within(plain(uri), settings.Read)
 	if err != nil {
 		return nil, err
 	}

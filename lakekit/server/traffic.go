@@ -18,6 +18,7 @@ import (
 
 	"taxilake/lakekit/api"
 	"taxilake/lakekit/kafka"
+	"taxilake/lakekit/settings"
 	"taxilake/lakekit/taxi"
 )
 
@@ -113,6 +114,9 @@ func (t *traffic) start(ctx context.Context, request api.TrafficRequest) (api.Tr
 	if request.Rate < 0 || request.Records < 0 {
 		return api.TrafficRun{}, badRequest("rate and records must not be negative; 0 means as fast as it goes, and without end")
 	}
+	if err := t.server.settings.CheckTopic(request.Topic, settings.Change); err != nil {
+		return api.TrafficRun{}, err
+	}
 	if err := t.reconcile(ctx, request.Topic); err != nil {
 		return api.TrafficRun{}, err
 	}
@@ -121,8 +125,19 @@ func (t *traffic) start(ctx context.Context, request api.TrafficRequest) (api.Tr
 		return api.TrafficRun{}, err
 	}
 
+	file, err := openCSV(ctx, request)
+	if err != nil {
+		return api.TrafficRun{}, err
+	}
+
 	t.mutex.Lock()
 	defer t.mutex.Unlock()
+	if err := t.roomForOne(); err != nil {
+		if file != nil {
+			err = errors.Join(err, file.Close())
+		}
+		return api.TrafficRun{}, err
+	}
 	run := &entry{TrafficRun: api.TrafficRun{
 		ID: t.nextID(), Request: request, Started: time.Now().UTC(), StartOffsets: map[int32]int64{},
 		Progress: api.TrafficProgress{Topic: request.Topic, State: api.TrafficRunning, TargetRate: request.Rate},
@@ -130,16 +145,18 @@ func (t *traffic) start(ctx context.Context, request api.TrafficRequest) (api.Tr
 	for _, p := range topic.Partitions {
 		run.StartOffsets[p.Partition] = p.LatestOffset
 	}
-	source, err := t.open(run)
+	background, stop := context.WithCancel(context.Background())
+	source, err := t.source(background, run, file)
 	if err != nil {
+		stop()
 		return api.TrafficRun{}, err
 	}
 	t.runs = append(t.runs, run)
 	if err := t.save(); err != nil {
+		stop()
 		t.runs = t.runs[:len(t.runs)-1]
 		return api.TrafficRun{}, errors.Join(err, source.Close())
 	}
-	background, stop := context.WithCancel(context.Background())
 	run.stop = stop
 	go t.produce(background, run, source)
 	return run.TrafficRun, nil
@@ -150,23 +167,28 @@ type rowSource interface {
 	Close() error
 }
 
-// open finds where the run's records come from.
-func (t *traffic) open(run *entry) (rowSource, error) {
-	if run.Request.CSV != "" {
-		if !filepath.IsAbs(run.Request.CSV) {
-			return nil, badRequest("csv=%q must be a full path: the server has a working folder of its own", run.Request.CSV)
+// maxRuns bounds the producers that work at once.
+const maxRuns = 16
+
+func (t *traffic) roomForOne() error {
+	active := 0
+	for _, run := range t.runs {
+		if run.Active() {
+			active++
 		}
-		file, err := taxi.OpenCSV(run.Request.CSV)
-		if err != nil {
-			return nil, failure{http.StatusBadRequest, err}
-		}
-		if run.Request.FromRow != nil {
-			run.FromRow = *run.Request.FromRow
-			if err := file.Skip(run.FromRow); err != nil {
-				err = errors.Join(skipError(run, file, err), file.Close())
-				return nil, failure{http.StatusBadRequest, err}
-			}
-		}
+	}
+	if active < maxRuns {
+		return nil
+	}
+	return conflict("%d runs of traffic go on, and more do not at once: end some with `lakekit traffic stop`", active)
+}
+
+// source is where the run's records come from until ctx ends: the file, unless it
+// is nil.
+func (t *traffic) source(ctx context.Context, run *entry, file *taxi.CSVReader) (rowSource, error) {
+	if file != nil {
+		file.Until(ctx)
+		run.FromRow = file.Row()
 		return newCSVRows(run, file), nil
 	}
 	run.FromRow = t.nextRow(run.Request.Topic, run.Request.Seed)
@@ -379,10 +401,14 @@ func (s *Server) send(r *http.Request) (api.TrafficProgress, error) {
 	if err != nil {
 		return api.TrafficProgress{}, err
 	}
+	topic := cmp.Or(request.Topic, s.settings.Topic)
+	if err := s.settings.CheckTopic(topic, settings.Change); err != nil {
+		return api.TrafficProgress{}, err
+	}
 	ctx, cancel := context.WithTimeout(r.Context(), requestDeadline)
 	defer cancel()
 	progress, err := kafka.Produce(ctx, s.kafka, &givenValues{request.Values}, kafka.ProduceOptions{
-		Topic: cmp.Or(request.Topic, s.settings.Topic), Records: int64(len(request.Values)),
+		Topic: topic, Records: int64(len(request.Values)),
 	})
 	return progress, err
 }

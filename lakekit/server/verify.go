@@ -143,7 +143,7 @@ func equal(name string, found, expected int64, of, fewer, more string) api.Check
 }
 
 func (s *Server) countDeadLetters(ctx context.Context) (int64, error) {
-	root, err := s.folder(s.settings.DeadLetters)
+	root, err := s.readable(s.settings.DeadLetters)
 	if err != nil {
 		return 0, err
 	}

@@ -7,6 +7,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -16,6 +17,7 @@ import (
 	"taxilake/lakekit/api"
 	"taxilake/lakekit/broker"
 	"taxilake/lakekit/class"
+	"taxilake/lakekit/oss"
 	"taxilake/lakekit/oss/ossserver"
 	"taxilake/lakekit/server"
 	"taxilake/lakekit/settings"
@@ -173,14 +175,139 @@ func TestTwentyWorkspacesAtOnce(t *testing.T) {
 		labs = append(labs, join(t, env))
 	}
 	inClass(t, labs)
-	objects, err := labs[0].List("oss://lake/")
+	bucket, err := server.OpenBucket(labs[0].Settings())
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, object := range objects {
-		if !strings.HasPrefix(object.Name, "student-") {
-			t.Errorf("%s is in no workspace", object.URI)
+	for object, err := range bucket.List(t.Context(), oss.ListOptions{Delimiter: "/"}) {
+		if err != nil {
+			t.Fatal(err)
 		}
+		if !strings.HasPrefix(object.Key, "student-") {
+			t.Errorf("%s is in no workspace", object.Key)
+		}
+	}
+}
+
+// TestAServerKeepsToItsWorkspace on services where all have the same keys.
+func TestAServerKeepsToItsWorkspace(t *testing.T) {
+	env := sharedStack(t)
+	env["LAKEKIT_WORKSPACE"] = "teacher"
+	teacher := join(t, env)
+	if _, err := course(teacher, 1, 300); err != nil {
+		t.Fatal(err)
+	}
+	env["LAKEKIT_WORKSPACE"] = "alice"
+	alice := join(t, env)
+	env["LAKEKIT_WORKSPACE"], env["LAKEKIT_SHARED_WORKSPACES"] = "bob", "carol, teacher"
+	bob := join(t, env)
+	for _, lab := range []*lakekit.Workshop{alice, bob} { // of their own all is theirs
+		if verdict, err := course(lab, 2, 100); err != nil || !verdict.OK {
+			t.Fatalf("%s: %+v (%v)", lab.Settings().Workspace, verdict, err)
+		}
+	}
+	theirs := teacher.Settings()
+	at := func(folder string) string { return "oss://lake/teacher/" + folder }
+	type call func(*lakekit.Workshop) error
+	told := func(_ any, err error) error { return err }
+	reads := map[string]call{
+		"list its folder": func(l *lakekit.Workshop) error { return told(l.List("oss://lake/teacher/")) },
+		"list within it":  func(l *lakekit.Workshop) error { return told(l.List(at("delta"))) },
+		"query its table": func(l *lakekit.Workshop) error { return told(l.SQL("select * from delta.`" + theirs.Table + "`")) },
+		"join its table": func(l *lakekit.Workshop) error {
+			return told(l.SQL("select * from taxi_record join `" + theirs.Table + "` using (key)"))
+		},
+		"describe it":      func(l *lakekit.Workshop) error { return told(l.DescribeTable(theirs.Table)) },
+		"see its history":  func(l *lakekit.Workshop) error { return told(l.History(theirs.Table+"/", 1)) },
+		"see its files":    func(l *lakekit.Workshop) error { return told(l.Files("oss://lake//teacher/delta/taxi_record", -1)) },
+		"see its letters":  func(l *lakekit.Workshop) error { return told(l.DeadLetters(theirs.Table, 1)) },
+		"describe a topic": func(l *lakekit.Workshop) error { return told(l.Topic(theirs.Topic)) },
+		"browse a topic": func(l *lakekit.Workshop) error {
+			return told(l.Browse(lakekit.BrowseOptions{Topic: theirs.Topic, Limit: 1}))
+		},
+		"stream a topic": func(l *lakekit.Workshop) error {
+			if _, err := l.CreateTable(lakekit.TableOptions{URI: "other"}); err != nil {
+				return err
+			}
+			stream, err := l.StartStream(lakekit.StreamOptions{Name: "other", Subscribe: theirs.Topic, Table: "other", Trigger: "availableNow"})
+			if err != nil {
+				return err
+			}
+			return told(stream.Stop())
+		},
+	}
+	version := int64(0)
+	changes := map[string]call{
+		"create a table": func(l *lakekit.Workshop) error {
+			return told(l.CreateTable(lakekit.TableOptions{URI: at("delta/mine")}))
+		},
+		"make another's table their own": func(l *lakekit.Workshop) error { return told(l.CreateTable(lakekit.TableOptions{URI: theirs.Table})) },
+		"optimize":                       func(l *lakekit.Workshop) error { return told(l.Optimize(lakekit.OptimizeOptions{URI: theirs.Table})) },
+		"vacuum": func(l *lakekit.Workshop) error {
+			return told(l.Vacuum(lakekit.VacuumOptions{URI: theirs.Table, DryRun: true}))
+		},
+		"restore": func(l *lakekit.Workshop) error {
+			return told(l.Restore(lakekit.RestoreOptions{URI: theirs.Table, Version: &version}))
+		},
+		"replay letters": func(l *lakekit.Workshop) error { return told(l.ReplayDeadLetters(theirs.Table)) },
+		"create a topic": func(l *lakekit.Workshop) error {
+			return told(l.CreateTopic(lakekit.TopicOptions{Name: "teacher.mine"}))
+		},
+		"produce": func(l *lakekit.Workshop) error {
+			return told(l.StartTraffic(lakekit.TrafficOptions{Topic: theirs.Topic, Records: 1}))
+		},
+		"stream into its table": func(l *lakekit.Workshop) error {
+			return told(l.StartStream(lakekit.StreamOptions{Name: "x", Table: theirs.Table}))
+		},
+		"stream from its checkpoint": func(l *lakekit.Workshop) error {
+			return told(l.StartStream(lakekit.StreamOptions{Name: "x", Table: "x", CheckpointLocation: theirs.Checkpoint}))
+		},
+		"stream in its group": func(l *lakekit.Workshop) error {
+			return told(l.StartStream(lakekit.StreamOptions{Name: "x", Table: "x", Kafka: map[string]string{"kafka.group.id": "teacher.lakekit"}}))
+		},
+		"stream a topic of nobody": func(l *lakekit.Workshop) error {
+			return told(l.StartStream(lakekit.StreamOptions{Name: "x", Table: "x", Subscribe: l.Settings().Topic + ",nyc_taxi_data"}))
+		},
+		"look at the whole bucket":    func(l *lakekit.Workshop) error { return told(l.List("oss://lake/")) },
+		"query beside the workspaces": func(l *lakekit.Workshop) error { return told(l.SQL("select * from `oss://lake/delta/taxi_record`")) },
+		"reach one that begins alike": func(l *lakekit.Workshop) error { return told(l.List("oss://lake/" + l.Settings().Workspace + "2/")) },
+		"climb out": func(l *lakekit.Workshop) error {
+			return told(l.List("oss://lake/" + l.Settings().Workspace + "/../teacher"))
+		},
+	}
+	refused := func(l *lakekit.Workshop, what string, call call) {
+		switch err := call(l); {
+		case err == nil:
+			t.Errorf("%s could %s", l.Settings().Workspace, what)
+		case what != "climb out" && !strings.Contains(err.Error(), "outside of the workspace "+l.Settings().Workspace):
+			t.Errorf("%s could not %s, but because of: %v", l.Settings().Workspace, what, err)
+		}
+	}
+	for what, call := range reads {
+		refused(alice, what, call)
+		if err := call(bob); err != nil {
+			t.Errorf("bob could not %s: %v", what, err)
+		}
+	}
+	for what, call := range changes {
+		refused(alice, what, call)
+		refused(bob, what, call)
+	}
+	for lab, want := range map[*lakekit.Workshop][]string{alice: {"alice.nyc_taxi_data"}, bob: {"bob.nyc_taxi_data", "teacher.nyc_taxi_data"}} {
+		topics, err := lab.Topics()
+		var names []string
+		for _, topic := range topics {
+			names = append(names, topic.Name)
+		}
+		if err != nil || !slices.Equal(names, want) {
+			t.Errorf("%s sees the topics %v, want %v (%v)", lab.Settings().Workspace, names, want, err)
+		}
+	}
+	if _, err := bob.Reset(); err != nil {
+		t.Error(err)
+	}
+	if verdict, err := teacher.Verify(); err != nil || !verdict.OK || verdict.Rows != 300 {
+		t.Errorf("the teacher's, in the end: %+v (%v)", verdict, err)
 	}
 }
 

@@ -40,8 +40,10 @@ type Settings struct {
 	State     string // everything the services keep: data, logs, addresses
 	Profile   string
 	Workspace string // prefix of a student's names on shared services, or ""
-	TimeZone  string // session time zone of SQL
-	Listen    string // address at which the workshop server listens: loopback, but in a container
+	// SharedWorkspaces are other workspaces whose topics and tables may be read.
+	SharedWorkspaces []string
+	TimeZone         string // session time zone of SQL
+	Listen           string // address at which the workshop server listens: loopback, but in a container
 
 	Topic       string // Kafka topic
 	Table       string // oss:// address of the Delta table
@@ -154,6 +156,12 @@ func Load() (*Settings, error) {
 		if err := CheckWorkspace(s.Workspace); err != nil {
 			return nil, fmt.Errorf("LAKEKIT_WORKSPACE: %w", err)
 		}
+	}
+	for name := range strings.FieldsFuncSeq(env.get("LAKEKIT_SHARED_WORKSPACES", ""), func(c rune) bool { return c == ',' || c == ' ' }) {
+		if err := CheckWorkspace(name); err != nil {
+			return nil, fmt.Errorf("LAKEKIT_SHARED_WORKSPACES: %w", err)
+		}
+		s.SharedWorkspaces = append(s.SharedWorkspaces, name)
 	}
 	if net.ParseIP(s.Listen) == nil {
 		return nil, fmt.Errorf("LAKEKIT_LISTEN=%q is not an IP address; leave it out for 127.0.0.1", s.Listen)
@@ -278,7 +286,7 @@ func isHome(dir string) bool {
 
 // names are the kit's own settings; docker/compose.yaml reads LAKEKIT_PORT. Those
 // of Kafka and of the object store have the names that their users know.
-var names = []string{"LAKEKIT_HOME", "LAKEKIT_STATE", "LAKEKIT_PROFILE", "LAKEKIT_WORKSPACE", "LAKEKIT_TIMEZONE", "LAKEKIT_LISTEN", "LAKEKIT_PORT"}
+var names = []string{"LAKEKIT_HOME", "LAKEKIT_STATE", "LAKEKIT_PROFILE", "LAKEKIT_WORKSPACE", "LAKEKIT_SHARED_WORKSPACES", "LAKEKIT_TIMEZONE", "LAKEKIT_LISTEN", "LAKEKIT_PORT"}
 
 // Setting is a setting by the name that it has in .env.
 type Setting struct{ Name, Value string }
@@ -288,6 +296,7 @@ func (s *Settings) List() []Setting {
 	list := []Setting{
 		{"LAKEKIT_PROFILE", s.Profile},
 		{"LAKEKIT_WORKSPACE", s.Workspace},
+		{"LAKEKIT_SHARED_WORKSPACES", strings.Join(s.SharedWorkspaces, ",")},
 		{"LAKEKIT_HOME", s.Home},
 		{"LAKEKIT_STATE", s.State},
 		{"LAKEKIT_TIMEZONE", s.TimeZone},

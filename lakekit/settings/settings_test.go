@@ -2,6 +2,7 @@ package settings_test
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -219,5 +220,59 @@ func TestDamagedState(t *testing.T) {
 	write(t, filepath.Join(home, ".lakekit", "secrets.json"), "")
 	if _, err := settings.Load(); err == nil || !strings.Contains(err.Error(), "secrets.json is damaged") || !strings.Contains(err.Error(), "delete that file") {
 		t.Errorf("error %v", err)
+	}
+}
+
+func TestWhatAWorkspaceReaches(t *testing.T) {
+	alice := settings.Settings{Workspace: "alice", SharedWorkspaces: []string{"teacher"}, OSS: settings.OSS{Bucket: "lake"}}
+	nobody := settings.Settings{OSS: settings.OSS{Bucket: "lake"}}
+	const all, reading, none = "change", "read", ""
+	for _, test := range []struct{ topic, alice string }{
+		{"alice.nyc_taxi_data", all}, {"alice.", all}, {"teacher.nyc_taxi_data", reading},
+		{"bob.nyc_taxi_data", none}, {"nyc_taxi_data", none}, {"alice2.t", none}, {"alice", none}, {"alice-2.t", none}, {"Alice.t", none}, {"", none}, {".alice", none}, {"teacher", none},
+	} {
+		for use, may := range map[settings.Use]bool{settings.Read: test.alice != none, settings.Change: test.alice == all} {
+			if err := alice.CheckTopic(test.topic, use); (err == nil) != may || err != nil && !errors.Is(err, settings.ErrOutside) {
+				t.Errorf("alice, %s topic %q: %v", use, test.topic, err)
+			}
+			if err := nobody.CheckTopic(test.topic, use); err != nil {
+				t.Errorf("without a workspace, %s topic %q: %v", use, test.topic, err)
+			}
+		}
+	}
+	for _, test := range []struct{ uri, key, alice string }{
+		{"oss://lake/alice/delta/t", "alice/delta/t", all}, {"oss://lake/alice/delta/t/", "alice/delta/t", all}, {"oss://lake/alice", "alice", all},
+		{"oss://lake/teacher/delta/t", "teacher/delta/t", reading},
+		{"oss://lake/bob/t", "bob/t", none}, {"oss://lake/alice2/t", "alice2/t", none}, {"oss://lake/delta/t", "delta/t", none}, {"oss://lake/ALICE/t", "ALICE/t", none},
+		{"oss://lake", "", none}, {"oss://lake/", "", none},
+	} {
+		for use, may := range map[settings.Use]bool{settings.Read: test.alice != none, settings.Change: test.alice == all} {
+			key, err := alice.CheckAddress(test.uri, use)
+			if (err == nil) != may || key != test.key || err != nil && !errors.Is(err, settings.ErrOutside) {
+				t.Errorf("alice, %s %s: %q, %v", use, test.uri, key, err)
+			}
+			if key, err := nobody.CheckAddress(test.uri, use); err != nil || key != test.key {
+				t.Errorf("without a workspace, %s %s: %q, %v", use, test.uri, key, err)
+			}
+		}
+	}
+	for _, uri := range []string{"", "alice/t", "oss://lakes/alice/t", "oss://lake/alice/../bob/t", `oss://lake/alice/..\..\bob`, "oss://lake//alice/t", "oss://lake/alice//t", "s3://lake/alice/t"} {
+		if key, err := alice.CheckAddress(uri, settings.Read); err == nil || key != "" || errors.Is(err, settings.ErrOutside) {
+			t.Errorf("%q is taken for the key %q (%v)", uri, key, err)
+		}
+	}
+}
+
+func TestSharedWorkspaces(t *testing.T) {
+	for value, want := range map[string]string{"": "[]", "teacher": "[teacher]", "a, b": "[a b]", " a ,,b ": "[a b]"} {
+		t.Chdir(repository(t, "LAKEKIT_SHARED_WORKSPACES='"+value+"'\n"))
+		s, err := settings.Load()
+		if err != nil || fmt.Sprint(s.SharedWorkspaces) != want {
+			t.Errorf("%q is read as %v (%v), want %s", value, s.SharedWorkspaces, err, want)
+		}
+	}
+	t.Chdir(repository(t, "LAKEKIT_SHARED_WORKSPACES=teacher/\n"))
+	if _, err := settings.Load(); err == nil || !strings.Contains(err.Error(), "LAKEKIT_SHARED_WORKSPACES") {
+		t.Errorf("teacher/ is answered with %v", err)
 	}
 }

@@ -3,6 +3,7 @@ package taxi
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -14,6 +15,7 @@ import (
 // may stand in any order and further ones are passed over.
 type CSVReader struct {
 	name   string
+	until  *until
 	lines  *bufio.Reader
 	done   *progress
 	close  func() error
@@ -72,7 +74,29 @@ func (e *RowError) Reason() string {
 	return e.Column + " is not " + e.Problem
 }
 
-const maximumLine = 64 << 10
+const (
+	maximumLine = 64 << 10
+	// maximumJunk ends the reading of what is no text of lines: a line that does
+	// not end, as a packed file of some megabytes can be unpacked to, or lines
+	// without anything in them.
+	maximumJunk = 16 << 20
+)
+
+// until is a reader that ends with a context.
+type until struct {
+	ctx    context.Context
+	reader io.Reader
+}
+
+func (u *until) Read(b []byte) (int, error) {
+	if err := u.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return u.reader.Read(b)
+}
+
+// Until has all that the reader does from now on fail when ctx ends.
+func (c *CSVReader) Until(ctx context.Context) { c.until.ctx = ctx }
 
 // ReadCSV reads the header and returns a reader of the rows. The error says
 // which column the header lacks.
@@ -81,7 +105,8 @@ func ReadCSV(r io.Reader) (*CSVReader, error) {
 }
 
 func newCSVReader(name string, r io.Reader, done *progress, close func() error) (*CSVReader, error) {
-	c := &CSVReader{name: name, lines: bufio.NewReaderSize(r, maximumLine), done: done, close: close}
+	until := &until{context.Background(), r}
+	c := &CSVReader{name: name, until: until, lines: bufio.NewReaderSize(until, maximumLine), done: done, close: close}
 	line, err := c.readLine()
 	if err == io.EOF {
 		return nil, fmt.Errorf("%s is empty; its first line must be %s", name, Header)
@@ -161,9 +186,13 @@ func (c *CSVReader) Close() error { return c.close() }
 
 // nextRow returns the next line that is not blank.
 func (c *CSVReader) nextRow() ([]byte, error) {
-	for {
+	for blank := 0; ; blank++ {
 		line, err := c.readLine()
 		if err == nil && len(line) == 0 {
+			if blank == maximumJunk {
+				c.failed = fmt.Errorf("%s is no csv file: from line %d on there are %d blank lines", c.name, c.line-maximumJunk, maximumJunk)
+				return nil, c.failed
+			}
 			continue
 		}
 		if c.failed == nil {
@@ -196,9 +225,17 @@ func (c *CSVReader) readLine() ([]byte, error) {
 }
 
 func (c *CSVReader) skipLongLine() error {
-	for {
+	if c.line == 1 {
+		c.failed = fmt.Errorf("%s is no csv file: its first line is longer than %d bytes, and must be %s", c.name, maximumLine, Header)
+		return c.failed
+	}
+	for skipped := maximumLine; ; skipped += maximumLine {
 		if _, err := c.lines.ReadSlice('\n'); err != bufio.ErrBufferFull {
 			return c.rowError(-1, nil, fmt.Sprintf("longer than %d bytes, which no record is", maximumLine))
+		}
+		if skipped >= maximumJunk {
+			c.failed = fmt.Errorf("%s is no csv file: line %d is longer than %d bytes", c.name, c.line, maximumJunk)
+			return c.failed
 		}
 	}
 }

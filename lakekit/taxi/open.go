@@ -6,21 +6,68 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path"
 	"path/filepath"
 	"strings"
 	"sync/atomic"
+	"syscall"
 
 	"github.com/klauspost/compress/flate"
 	"github.com/klauspost/compress/gzip"
 )
 
 // OpenCSV opens a file, plain or packed with gzip or zip, whatever its name
-// ends in. Of a zip archive it reads train.csv, as Kaggle's download has it,
-// or the only CSV file there is. The caller closes the reader.
+// ends in, or a pipe. Of a zip archive it reads train.csv, as Kaggle's download
+// has it, or the only CSV file there is. The caller closes the reader.
 func OpenCSV(name string) (*CSVReader, error) {
 	file, err := os.Open(name)
+	return openCSV(file, err)
+}
+
+// OpenCSVFile is OpenCSV for a name that somebody else has given: it opens files
+// only, and nothing that never ends, waits for another program or does something
+// when it is opened.
+func OpenCSVFile(name string) (*CSVReader, error) {
+	if err := checkFile(os.Stat(name)); err != nil {
+		return nil, fmt.Errorf("opening the csv file %s: %w", name, err)
+	}
+	// Another file may have its name by now, and be looked at again; a pipe does
+	// not keep this from going on.
+	file, err := os.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err == nil {
+		if err = checkFile(file.Stat()); err != nil {
+			err = errors.Join(fmt.Errorf("%s: %w", name, err), file.Close())
+		}
+	}
+	return openCSV(file, err)
+}
+
+// checkFile refuses what is no file, and files without a size: those that the
+// system makes up, as below /proc, can wait for ever like a pipe.
+func checkFile(info fs.FileInfo, err error) error {
+	if err != nil {
+		return err
+	}
+	switch mode := info.Mode(); {
+	case mode.IsDir():
+		return errors.New("it is a folder: name the file in it")
+	case mode&fs.ModeNamedPipe != 0:
+		return errors.New("it is a pipe, and only files are read")
+	case mode&fs.ModeSocket != 0:
+		return errors.New("it is a socket, and only files are read")
+	case mode&fs.ModeDevice != 0:
+		return errors.New("it is a device, and only files are read")
+	case !mode.IsRegular():
+		return errors.New("it is no file")
+	case info.Size() == 0:
+		return fmt.Errorf("it is empty; its first line must be %s", Header)
+	}
+	return nil
+}
+
+func openCSV(file *os.File, err error) (*CSVReader, error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening the csv file: %w", err)
 	}
@@ -95,7 +142,12 @@ func chooseCSV(entries []*zip.File) (*zip.File, error) {
 		names = append(names, entry.Name)
 	}
 	if len(found) != 1 {
-		return nil, fmt.Errorf("it holds neither train.csv nor exactly one other csv file, but %q", names)
+		const shown = 10
+		more := ""
+		if len(names) > shown {
+			more = fmt.Sprintf(" and %d more", len(names)-shown)
+		}
+		return nil, fmt.Errorf("it holds neither train.csv nor exactly one other csv file, but %q%s", names[:min(len(names), shown)], more)
 	}
 	return found[0], nil
 }

@@ -161,9 +161,12 @@ func openTable(named map[string]string) func(context.Context, string) (*delta.Ta
 			return nil, err
 		}
 		address := s.TableURI(uri)
-		key, found := strings.CutPrefix(address, "oss://"+s.OSS.Bucket+"/")
-		if !found {
-			return nil, fmt.Errorf("%s is not in the workshop's bucket oss://%s", address, s.OSS.Bucket)
+		key, err := s.CheckAddress(address, settings.Read)
+		if err != nil {
+			return nil, err
+		}
+		if key == "" {
+			return nil, fmt.Errorf("%s is the whole bucket; name the folder of a table in it", address)
 		}
 		bucket, err := server.OpenBucket(s)
 		if err != nil {

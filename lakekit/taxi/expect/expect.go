@@ -17,7 +17,7 @@ import (
 // CSV is set, of a file.
 type Range struct {
 	Seed    uint64
-	CSV     string // as for taxi.OpenCSV; empty for the generator
+	CSV     string // as for taxi.OpenCSVFile; empty for the generator
 	FromRow int64  // the first row, from 0
 	Rows    int64  // how many; a file that ends earlier has fewer
 }
@@ -118,10 +118,11 @@ func (c *counter) count(ctx context.Context, r Range) error {
 }
 
 func (c *counter) countCSV(ctx context.Context, r Range) (err error) {
-	reader, err := taxi.OpenCSV(r.CSV)
+	reader, err := taxi.OpenCSVFile(r.CSV)
 	if err != nil {
 		return err
 	}
+	reader.Until(ctx)
 	defer func() { err = errors.Join(err, reader.Close()) }()
 	if err := reader.Skip(r.FromRow); err != nil {
 		return endIsNoError(err)
