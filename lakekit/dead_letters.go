@@ -30,8 +30,16 @@ func (w *Workshop) DeadLetters(table string, limit int) (DeadLetters, error) {
 // its schema was put right, and moves those that fit now into the table. Each is
 // moved once, however often this is called; the others stay.
 func (w *Workshop) ReplayDeadLetters(table string) (DeadLetterReplay, error) {
+	return w.ReplayDeadLettersWith(ReplayOptions{Table: table})
+}
+
+// ReplayOptions say what [Workshop.ReplayDeadLettersWith] replays.
+type ReplayOptions = api.ReplayRequest
+
+// ReplayDeadLettersWith is ReplayDeadLetters with options.
+func (w *Workshop) ReplayDeadLettersWith(options ReplayOptions) (DeadLetterReplay, error) {
 	var replay DeadLetterReplay
-	return replay, w.post("/api/dead-letters/replay", api.ReplayRequest{Table: table}, &replay)
+	return replay, w.post("/api/dead-letters/replay", options, &replay)
 }
 
 func deadLettersGrid(list DeadLetters) *api.Result {

@@ -113,6 +113,9 @@ func streamBar(status api.StreamStatus, progress []api.StreamProgress) bar {
 		fmt.Sprintf("%s records read", count(status.NumInputRows)),
 		fmt.Sprintf("%s behind", count(status.RecordsBehind)),
 	}
+	if n := status.NumRowsWithIgnoredFields; n > 0 {
+		parts = append(parts, fmt.Sprintf("%s without some fields, see the status", counted(n, "row")))
+	}
 	if len(progress) > 0 {
 		if rate := progress[len(progress)-1].ProcessedRowsPerSecond; !rate.IsZero() {
 			parts = append(parts, fmt.Sprintf("%s records/s in the last batch", count(int64(rate))))

@@ -355,6 +355,12 @@ func streamGrid(s StreamStatus) *api.Result {
 	if s.Error != "" {
 		rows = append(rows, []any{"error", s.Error})
 	}
+	if s.NumRowsWithIgnoredFields > 0 {
+		rows = append(rows, []any{"rows without some fields", count(s.NumRowsWithIgnoredFields)})
+	}
+	for _, f := range s.IgnoredFields {
+		rows = append(rows, []any{"field " + f.Field, fmt.Sprintf("not in %s: %s", counted(f.NumRows, "row"), f.Reason)})
+	}
 	if s.NumRetries > 0 {
 		rows = append(rows, []any{"retries in this run", s.NumRetries})
 	}

@@ -32,7 +32,7 @@ func everything() map[string]any {
 		"history":   History{{Version: 3, Timestamp: at, Operation: markup, OperationMetrics: map[string]string{"numFiles": "1"}}},
 		"files":     Files{{Path: markup, Size: 2048, NumRecords: 10, ModificationTime: at, DataChange: true}},
 		"objects":   Objects{{Name: markup, Size: 5, LastModified: at}},
-		"stream":    StreamStatus{Name: markup, Message: markup, Error: markup},
+		"stream":    StreamStatus{Name: markup, Message: markup, Error: markup, NumRowsWithIgnoredFields: 3, IgnoredFields: []api.IgnoredField{{Field: markup, Reason: markup, NumRows: 3}}},
 		"streams":   []StreamStatus{{Name: markup, IsActive: true}},
 		"new":       StreamStatus{Name: markup, BatchID: -1},
 		"none":      DeadLetters{},
@@ -47,6 +47,18 @@ func everything() map[string]any {
 		"verdict":   Verdict{OK: true, Produced: 1234567, Checks: []api.Check{{Name: markup, OK: true}}},
 		"text":      markup,
 		"other":     struct{ Text string }{markup},
+	}
+}
+
+func TestIgnoredFieldsAreShown(t *testing.T) {
+	status := StreamStatus{NumRowsWithIgnoredFields: 1234, IgnoredFields: []api.IgnoredField{{Field: "a b", Reason: "no such names", NumRows: 1234}}}
+	for _, want := range []string{"rows without some fields", "1,234", "field a b", "not in 1,234 rows: no such names"} {
+		if v := viewOf(status); !strings.Contains(v.text, want) || !strings.Contains(v.html, want) {
+			t.Errorf("%q is not in %s", want, v.text)
+		}
+	}
+	if bar := streamBar(status, nil); !strings.Contains(bar.text, "1,234 rows without some fields, see the status") {
+		t.Errorf("live: %s", bar.text)
 	}
 }
 

@@ -97,6 +97,7 @@ type SourceProgress struct {
 
 // StreamSinkProgress is the Delta sink's part of a StreamProgress. Metrics
 // has numDeadLetters when records of the batch went to the dead-letter table,
+// numRowsWithIgnoredFields when rows were written without some of their fields,
 // and numRetries and retryWaitMs when the trigger had to wait for the broker or
 // the store.
 type StreamSinkProgress struct {
@@ -130,11 +131,24 @@ type StreamStatus struct {
 	Trigger     string    `json:"trigger"`
 	StartedAt   time.Time `json:"startedAt"`
 
-	BatchID         int64  `json:"batchId"`                   // last batch committed, -1 before the first
-	NumInputRows    int64  `json:"numInputRows"`              // read in this run
-	NumDeadLetters  int64  `json:"numDeadLetters"`            // of these, refused
+	BatchID        int64 `json:"batchId"`        // last batch committed, -1 before the first
+	NumInputRows   int64 `json:"numInputRows"`   // read in this run
+	NumDeadLetters int64 `json:"numDeadLetters"` // of these, refused
+	// NumRowsWithIgnoredFields are rows written in this run without some of the
+	// fields of their records. IgnoredFields are those, by name, at most a hundred
+	// told apart.
+	NumRowsWithIgnoredFields int64          `json:"numRowsWithIgnoredFields,omitempty"`
+	IgnoredFields            []IgnoredField `json:"ignoredFields,omitempty"`
+
 	NumRetries      int64  `json:"numRetries"`                // in this run, of steps that broker or store failed
 	RecordsBehind   int64  `json:"recordsBehind"`             // latest offsets minus committed, when last asked
 	NumCompactions  int64  `json:"numCompactions"`            // done in this run
 	CompactionError string `json:"compactionError,omitempty"` // of the last auto compaction; the ingest goes on
+}
+
+// IgnoredField is a field of records that was not written to the table.
+type IgnoredField struct {
+	Field   string `json:"field"`   // with those it is in: from.zone, path[].x
+	Reason  string `json:"reason"`  // why it is no column, or is not the value that counts
+	NumRows int64  `json:"numRows"` // that were written without it
 }

@@ -95,6 +95,10 @@ type StreamRequest struct {
 	FailOnDataLoss       *bool  `json:"failOnDataLoss,omitempty"`                                   // default: true
 	IncludeHeaders       bool   `json:"includeHeaders,omitempty"`                                   // into the table's column headers
 	MergeSchema          bool   `json:"mergeSchema,omitempty"`                                      // add columns for fields the table does not have
+	// IgnoreUnknownFields: rows of records with fields that have no column and get
+	// none are written without them, which the status tells; false makes such a
+	// record a dead letter. Default: true.
+	IgnoreUnknownFields *bool `json:"ignoreUnknownFields,omitempty"`
 	// BufferBytes bounds the records in memory; default: 256 MiB.
 	BufferBytes int64 `json:"bufferBytes,omitempty" range:"1..1099511627776"`
 	// Kafka are Spark's kafka.* options, by librdkafka's names with or without
@@ -136,6 +140,9 @@ type DeadLetter struct {
 // ReplayRequest asks for dead letters to be decoded once more.
 type ReplayRequest struct {
 	Table string `json:"table,omitempty"` // whose dead letters; oss:// address or name
+	// IgnoreUnknownFields moves also the records that a stream has refused only
+	// because fields of them would be ignored (ignoreUnknownFields=false).
+	IgnoreUnknownFields bool `json:"ignoreUnknownFields,omitempty"`
 }
 
 // DeadLetterReplay is what a replay has moved into the table, and what does

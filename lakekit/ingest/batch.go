@@ -31,6 +31,7 @@ type batch struct {
 	dead     attempts
 
 	numInput, numDead int64
+	ignored           *ignoredFields
 }
 
 // attempts is what is left of commits of one table whose outcome is unknown.
@@ -81,7 +82,7 @@ func (q *Query) writeBatch(ctx context.Context, b *batch) error {
 	data := &output{table: q.table, limit: q.options.BufferBytes / 4}
 	dead := &output{limit: q.options.BufferBytes / 8}
 	dead.open = func(ctx context.Context) error { return q.openDeadLetters(ctx, b, dead) }
-	added, err := q.transform(ctx, schema, start, end, data, dead)
+	added, ignored, err := q.transform(ctx, schema, start, end, data, dead)
 	if err != nil {
 		return errors.Join(err, data.discard(ctx), dead.discard(ctx))
 	}
@@ -94,7 +95,7 @@ func (q *Query) writeBatch(ctx context.Context, b *batch) error {
 		}
 		return q.writeBatch(ctx, b) // once more, with the columns
 	}
-	b.numInput, b.numDead = data.rows+dead.rows, dead.rows
+	b.numInput, b.numDead, b.ignored = data.rows+dead.rows, dead.rows, ignored
 	if dead.rows > 0 && !dead.skip {
 		if err := q.commit(ctx, b, &b.dead, dead, nil); err != nil {
 			return errors.Join(err, data.discard(ctx))
@@ -183,8 +184,9 @@ func (q *Query) addColumns(ctx context.Context, snapshot *delta.Snapshot, fields
 }
 
 // transform reads the records from start to end into data, those that do not
-// fit into dead. It returns the columns that the schema does not have.
-func (q *Query) transform(ctx context.Context, schema *arrow.Schema, start, end api.PartitionOffsets, data, dead *output) (columnTypes, error) {
+// fit into dead. It returns the columns that the schema does not have, and the
+// fields that are not in the rows.
+func (q *Query) transform(ctx context.Context, schema *arrow.Schema, start, end api.PartitionOffsets, data, dead *output) (columnTypes, *ignoredFields, error) {
 	q.meter.begin()
 	group, ctx := errgroup.WithContext(ctx)
 	chunks := make(chan []*confluent.Message, decodeWorkers)
@@ -203,6 +205,7 @@ func (q *Query) transform(ctx context.Context, schema *arrow.Schema, start, end 
 		})
 	})
 	var found [decodeWorkers]columnTypes
+	var left [decodeWorkers]*ignoredFields
 	for i := range decodeWorkers {
 		group.Go(func() error {
 			w, err := newWorker(schema, q.options.decoder(), data, dead)
@@ -210,21 +213,22 @@ func (q *Query) transform(ctx context.Context, schema *arrow.Schema, start, end 
 				return err
 			}
 			defer w.release()
-			found[i] = w.decoder.added()
+			found[i], left[i] = w.decoder.added(), w.decoder.ignored()
 			return w.run(ctx, chunks)
 		})
 	}
 	err := group.Wait()
 	q.brokerAnswered()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	added := columnTypes{}
-	for _, columns := range found {
-		added.merge(columns)
+	added, ignored := columnTypes{}, newIgnoredFields()
+	for i := range decodeWorkers {
+		added.merge(found[i])
+		ignored.merge(left[i])
 	}
 	// Not with the group's context, which has ended.
-	return added, errors.Join(data.upload(q.ctx), dead.upload(q.ctx))
+	return added, ignored, errors.Join(data.upload(q.ctx), dead.upload(q.ctx))
 }
 
 // commit makes the files of an output visible under the query's transaction

@@ -16,6 +16,9 @@ func (c *column) bindDecimal(t *arrow.Decimal128Type, b *array.Decimal128Builder
 		if c.value.kind != jsonInteger && c.value.kind != jsonDecimal {
 			return errWrongType
 		}
+		if t.Scale == 0 && !isWhole(c.value.text) {
+			return errRounded
+		}
 		var ok bool
 		if value, ok = parseDecimal(c.value.text, int(t.Precision), int(t.Scale)); !ok {
 			return errOutOfRange
@@ -56,6 +59,18 @@ func parseDecimal(text []byte, precision, scale int) (value decimal128.Num, ok b
 	}
 	value = decimal128.FromBigInt(unscaled)
 	return value, value.FitsInPrecision(int32(precision))
+}
+
+// isWhole says whether a JSON number has no fraction.
+func isWhole(text []byte) bool {
+	digits, power := significand(text)
+	for ; power < 0 && len(digits) > 0; power++ {
+		if digits[len(digits)-1] != '0' {
+			return false
+		}
+		digits = digits[:len(digits)-1]
+	}
+	return true
 }
 
 // significand splits a JSON number into its digits, without leading zeros, and

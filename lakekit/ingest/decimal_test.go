@@ -4,6 +4,8 @@ import (
 	"math/big"
 	"strings"
 	"testing"
+
+	"taxilake/lakekit/delta"
 )
 
 func TestParseDecimal(t *testing.T) {
@@ -59,4 +61,27 @@ func FuzzParseDecimal(f *testing.F) {
 			t.Errorf("%s as decimal(%d,%d): %s, %v, want %s, %v", text, p, q, got.BigInt(), ok, want, fits)
 		}
 	})
+}
+
+// A decimal without digits for a fraction takes none, whatever Spark makes of it:
+// mergeSchema makes such columns for large integers.
+func TestDecimalsOfIntegersAreNotRounded(t *testing.T) {
+	schema := delta.Schema{Fields: []delta.Field{{Name: "n", Type: delta.Decimal{Precision: 20}, Nullable: true}, {Name: "m", Type: delta.Decimal{Precision: 5, Scale: 2}, Nullable: true}}}
+	arrowSchema, err := schema.Arrow()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for record, want := range map[string]string{
+		`{"n":9223372036854775808}`: "9223372036854775808|null", `{"n":1.0}`: "1|null", `{"n":15e-1}`: `field "n": 15e-1 would be rounded as decimal`, `{"n":150e-1}`: "15|null",
+		`{"n":0.5}`: `field "n": 0.5 would be rounded as decimal`, `{"n":0.000}`: "0|null", `{"n":1e-400}`: `field "n": 1e-400 would be rounded as decimal`,
+		`{"n":123456789012345678901}`: `field "n": 123456789012345678901 is out of range of decimal`, `{"m":1.005}`: "null|1.01",
+	} {
+		got, err := decodeRow(t, arrowSchema, nil, record)
+		if err != nil {
+			got = err.Error()
+		}
+		if got != want {
+			t.Errorf("%s: %s, want %s", record, got, want)
+		}
+	}
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 	"unsafe"
 
 	"github.com/apache/arrow-go/v18/arrow"
@@ -28,9 +29,13 @@ type decoder interface {
 	// flush returns the rows since the last flush as a batch, which the caller
 	// releases.
 	flush() arrow.RecordBatch
-	// added are the columns that rows decoded until now have beyond the schema;
+	// added are the columns that records decoded until now have beyond the schema;
 	// empty unless mergeSchema asks for them.
 	added() columnTypes
+	// ignored are the fields of the rows decoded until now that are not in them.
+	ignored() *ignoredFields
+	// ignore says whether there may be such fields; else decode refuses the record.
+	ignore(bool)
 	release()
 }
 
@@ -39,15 +44,18 @@ type decoderOptions struct {
 	required       []string
 	includeHeaders bool
 	mergeSchema    bool
+	refuseUnknown  bool // ignoreUnknownFields=false
 }
 
 func (o Options) decoder() decoderOptions {
-	return decoderOptions{o.Required, o.IncludeHeaders, o.MergeSchema}
+	return decoderOptions{o.Required, o.IncludeHeaders, o.MergeSchema, !*o.IgnoreUnknownFields}
 }
 
 // jsonDecoder decodes JSON objects, one member a column by its exact name.
 // Members the schema does not have are ignored, of a repeated member the last
-// counts, and an absent one is null.
+// counts, and an absent one is null: as in Spark, but what is ignored is
+// counted. No integer is rounded: in a double or float that cannot hold it, it
+// is refused, and so is a fraction in a decimal without digits for one.
 type jsonDecoder struct {
 	columns []column
 	byName  map[string]int
@@ -58,8 +66,11 @@ type jsonDecoder struct {
 	bytes   int64
 
 	merge   bool
+	refuse  bool     // records with fields that would be ignored
 	unknown []member // of the present record, which the schema does not have
 	found   columnTypes
+	losses  *ignoredFields
+	names   []string // of all columns
 }
 
 // member is a member of an object as it is written.
@@ -75,6 +86,7 @@ type column struct {
 	// nested is set for structs, lists and maps: their parts are converted when
 	// they are appended.
 	nested bool
+	losses *ignoredFields
 	// convert reads value into the fields below; it is not called for null.
 	convert func(*column) error
 	append  func(*column)
@@ -90,6 +102,7 @@ type column struct {
 var (
 	errWrongType  = errors.New("wrong type")
 	errOutOfRange = errors.New("out of range")
+	errRounded    = errors.New("would be rounded")
 )
 
 // newDecoder makes a decoder for a schema. Required are the columns that must
@@ -104,7 +117,9 @@ func newJSONDecoder(schema *arrow.Schema, options decoderOptions) (*jsonDecoder,
 		byName:  make(map[string]int, schema.NumFields()),
 		builder: array.NewRecordBuilder(memory.DefaultAllocator, schema),
 		merge:   options.mergeSchema,
+		refuse:  options.refuseUnknown,
 		found:   columnTypes{},
+		losses:  newIgnoredFields(),
 	}
 	if err := d.bind(schema, options); err != nil {
 		d.release()
@@ -115,6 +130,7 @@ func newJSONDecoder(schema *arrow.Schema, options decoderOptions) (*jsonDecoder,
 
 func (d *jsonDecoder) bind(schema *arrow.Schema, options decoderOptions) error {
 	for i, field := range schema.Fields() {
+		d.names = append(d.names, field.Name)
 		if options.includeHeaders && field.Name == headersColumn {
 			if !arrow.TypeEqual(field.Type, headersArrow) {
 				return fmt.Errorf("column %q: includeHeaders fills it with %s, its type is another", headersColumn, headersType)
@@ -122,7 +138,7 @@ func (d *jsonDecoder) bind(schema *arrow.Schema, options decoderOptions) error {
 			d.headers = newHeadersBuilder(d.builder.Field(i))
 			continue
 		}
-		var c column
+		c := column{losses: d.losses}
 		if err := c.bind(field.Name, field, d.builder.Field(i)); err != nil {
 			return fmt.Errorf("column %q: %w", field.Name, err)
 		}
@@ -202,11 +218,20 @@ func (c *column) bind(name string, field arrow.Field, builder array.Builder) err
 
 // decode appends the row of one JSON object.
 func (d *jsonDecoder) decode(record []byte, headers []confluent.Header) error {
+	d.losses.begin()
 	if err := d.read(record); err != nil {
 		return err
 	}
 	for i := range d.columns {
 		if err := d.columns[i].check(); err != nil {
+			return err
+		}
+	}
+	if err := d.noteUnknown(); err != nil {
+		return err
+	}
+	if d.refuse {
+		if err := d.losses.err(); err != nil {
 			return err
 		}
 	}
@@ -223,10 +248,72 @@ func (d *jsonDecoder) decode(record []byte, headers []confluent.Header) error {
 	if d.headers != nil {
 		d.bytes += d.headers.append(headers)
 	}
-	for _, m := range d.unknown {
-		d.found.note(string(m.name.appendContent(nil)), m.value)
-	}
+	d.losses.accept()
 	return nil
+}
+
+// noteUnknown takes note of the members that the schema does not have: what
+// columns they ask for, and that they are ignored until there is one. A record
+// that is refused whatever columns are added asks for none.
+func (d *jsonDecoder) noteUnknown() error {
+	if len(d.unknown) == 0 {
+		return nil
+	}
+	for _, m := range d.unknown {
+		if m.value.kind > jsonNull { // else nothing is lost
+			d.name = appendPath(d.name[:0], "", m.name)
+			d.losses.note(d.name, func() (string, bool) { return d.whyUnknown(m) })
+		}
+	}
+	if !d.merge || d.refuse && d.losses.lasting() {
+		return nil
+	}
+	inferred := columnTypes{}
+	for _, m := range d.unknown {
+		name := string(m.name.appendContent(nil))
+		t, err := inferType(m.value, 1)
+		if err != nil && whyNoColumn(name, d.names) == "" {
+			return fmt.Errorf("field %q: %w", appendPath(nil, "", m.name), err)
+		}
+		inferred[name] = t // of a repeated member the last
+	}
+	d.found.merge(inferred)
+	return nil
+}
+
+// whyUnknown says why there is no column for a member; lasting, that none can
+// be added.
+func (d *jsonDecoder) whyUnknown(m member) (reason string, lasting bool) {
+	name := string(m.name.appendContent(nil))
+	if d.headers != nil && strings.EqualFold(name, headersColumn) {
+		return "includeHeaders fills the column " + headersColumn + " with the headers of the record", true
+	}
+	if reason := whyNoColumn(name, d.names); reason != "" {
+		return reason, true
+	}
+	if !d.merge {
+		return "the table has no column of that name; mergeSchema adds one", true
+	}
+	inferred, _ := inferType(m.value, 1)
+	if _, known := columnType(inferred); !known {
+		return whyNoType(inferred), false
+	}
+	return fmt.Sprintf("with it the table would have more than %d columns, those in structs included", maxColumns), false
+}
+
+// appendPath appends the path of a member, cut to a length that can be shown.
+func appendPath(dst []byte, parent string, name jsonValue) []byte {
+	if parent != "" {
+		dst = append(append(dst, parent...), '.')
+	}
+	if len(name.text) <= maxColumnName {
+		return name.appendContent(dst)
+	}
+	whole := name.appendContent(nil)
+	if len(whole) <= maxColumnName {
+		return append(dst, whole...)
+	}
+	return append(append(dst, strings.ToValidUTF8(string(whole[:maxColumnName]), "")...), "..."...)
 }
 
 // read scans the whole record and leaves each column's value in it.
@@ -264,9 +351,12 @@ func (d *jsonDecoder) readMembers() error {
 			return err
 		}
 		if i >= 0 {
+			if d.columns[i].value.kind > jsonNull {
+				d.losses.note([]byte(d.columns[i].name), whyRepeated)
+			}
 			d.columns[i].value = value
 			next = i + 1
-		} else if d.merge {
+		} else {
 			d.unknown = append(d.unknown, member{name, value})
 		}
 		if s.accept(',') {
@@ -331,14 +421,18 @@ func (c *column) check() error {
 		return fmt.Errorf("field %q: %w: %s, want %s", c.name, err, c.value.kind, c.want)
 	case errors.Is(err, errOutOfRange):
 		return fmt.Errorf("field %q: %.40s is %w of %s", c.name, c.value.text, err, c.want)
+	case errors.Is(err, errRounded):
+		return fmt.Errorf("field %q: %.40s %w as %s", c.name, c.value.text, err, c.want)
 	default:
 		return fmt.Errorf("field %q: %w: %.40q", c.name, err, c.value.text)
 	}
 }
 
-func (d *jsonDecoder) rows() int          { return d.builder.Field(0).Len() }
-func (d *jsonDecoder) size() int64        { return d.bytes }
-func (d *jsonDecoder) added() columnTypes { return d.found }
+func (d *jsonDecoder) rows() int               { return d.builder.Field(0).Len() }
+func (d *jsonDecoder) size() int64             { return d.bytes }
+func (d *jsonDecoder) added() columnTypes      { return d.found }
+func (d *jsonDecoder) ignored() *ignoredFields { return d.losses }
+func (d *jsonDecoder) ignore(unknown bool)     { d.refuse = !unknown }
 
 func (d *jsonDecoder) flush() arrow.RecordBatch {
 	rows := d.builder.NewRecordBatch()
@@ -465,9 +559,18 @@ func convertFloat(bits int) func(*column) error {
 		if err != nil {
 			return errOutOfRange
 		}
+		if c.value.kind == jsonInteger && !isExactly(f, c.value.text) {
+			return errRounded
+		}
 		c.float = f
 		return nil
 	}
+}
+
+// isExactly: a float is the integer of a text, which is none of -0 and 0.
+func isExactly(f float64, integer []byte) bool {
+	var digits [400]byte // a double has at most 309 and a sign
+	return string(strconv.AppendFloat(digits[:0], f, 'f', 0, 64)) == string(integer)
 }
 
 // powersOfTen are those a float64 holds exactly.

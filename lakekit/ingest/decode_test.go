@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"math/big"
 	"slices"
 	"strconv"
 	"strings"
@@ -160,13 +161,16 @@ func TestDecodeValues(t *testing.T) {
 		{"byte, smallest", "b", `{"b":-128}`, "-128"},
 		{"double from an integer", "d", `{"d":3}`, "3"},
 		{"double, more digits than it holds", "d", `{"d":-73.12345678901234567890}`, "-73.12345678901235"},
-		{"double, halfway case", "d", `{"d":9007199254740993}`, "9.007199254740992e+15"},
+		{"double, halfway case", "d", `{"d":9007199254740993.0}`, "9.007199254740992e+15"},
+		{"double, largest of all integers before it", "d", `{"d":-9007199254740992}`, "-9.007199254740992e+15"},
+		{"double, a large integer that it holds", "d", `{"d":18446744073709551616}`, "1.8446744073709552e+19"},
 		{"double, exponent", "d", `{"d":1.5E-3}`, "0.0015"},
 		{"double, smallest", "d", `{"d":5e-324}`, "5e-324"},
 		{"double, underflow", "d", `{"d":1e-400}`, "0"},
 		{"double, minus zero", "d", `{"d":-0.0}`, "-0"},
 		{"double, largest", "d", `{"d":1.7976931348623157e308}`, "1.7976931348623157e+308"},
-		{"float rounds once", "f", `{"f":16777217}`, "1.6777216e+07"},
+		{"float rounds once", "f", `{"f":16777217.0}`, "1.6777216e+07"},
+		{"float, an integer that it holds", "f", `{"f":16777216}`, "1.6777216e+07"},
 		{"boolean", "y", `{"y":true}`, "true"},
 		{"string", "s", `{"s":""}`, `""`},
 		{"escapes", "s", `{"s":"\"\\\/\b\f\n\r\t\u0041\ud83d\ude00"}`, `"\"\\/\b\f\n\r\tA😀"`},
@@ -226,6 +230,11 @@ func TestDecodeRefuses(t *testing.T) {
 		{"too large for an integer", "i", `{"i":2147483648}`, `field "i": 2147483648 is out of range of integer`},
 		{"too small for a byte", "b", `{"b":-129}`, `field "b": -129 is out of range of byte`},
 		{"too large for a double", "d", `{"d":1e309}`, `field "d": 1e309 is out of range of double`},
+		{"an integer that a double rounds", "d", `{"d":9007199254740993}`, `field "d": 9007199254740993 would be rounded as double`},
+		{"a large one", "d", `{"d":-18446744073709551615}`, `field "d": -18446744073709551615 would be rounded as double`},
+		{"an integer that a float rounds", "f", `{"f":16777217}`, `field "f": 16777217 would be rounded as float`},
+		{"an integer too large for a double", "d", `{"d":1` + strings.Repeat("0", 400) + `}`, `field "d": 1` + strings.Repeat("0", 39) + ` is out of range of double`},
+		{"NaN in quotes", "d", `{"d":"NaN"}`, `field "d": wrong type: a string, want double`},
 		{"too large for a float", "f", `{"f":1e39}`, `field "f": 1e39 is out of range of float`},
 		{"no timestamp", "t", `{"t":"yesterday"}`, `field "t": not a timestamp: "yesterday"`},
 		{"no date", "a", `{"a":"2011-02-29"}`, `field "a": not a date: "2011-02-29"`},
@@ -342,6 +351,7 @@ func FuzzDecode(f *testing.F) {
 		`{"t":"2009-06-15T17:26:21.123456789+08:00"}`, `{"q":[{"l":[[]]},1e5,null],"l":7}`, `{"x":"A\nQ=="}`, ` { } `, `{"l":01}`, `[]`, `null`,
 		`{"o":{"l":1,"v":["a","\u00e9",null],"l":2},"v":[[1],[],null,[2,3]],"m":{"a":1,"b":null,"a":1e2}}`, `{"o":{"v":[1]}}`, `{"o":{},"v":[],"m":{}}`,
 		` {"m" : { "\ud800" : -0 , "\ufffd":1e400 } , "o":[],"v":{} } `, "{\"l\"\t:\r\n 1e0}", `{"d":0e-400,"f":1e-50,"\u006c":3}`,
+		`{"d":9007199254740993,"L":1,"l":9223372036854775808}`, `{"d":18446744073709551616,"f":16777218}`, `{"":1,"a b":2,"o":{"L":3,"l":4}}`,
 	} {
 		f.Add([]byte(seed))
 	}
@@ -431,6 +441,11 @@ func referenceCell(dataType arrow.DataType, value any) (string, error) {
 		return strconv.FormatInt(n, 10), err
 	case arrow.IsFloating(id) && isNumber:
 		f, err := strconv.ParseFloat(number.String(), bits)
+		if n, whole := new(big.Int).SetString(number.String(), 10); err == nil && whole {
+			if exact, _ := new(big.Float).SetFloat64(f).Int(nil); exact.Cmp(n) != 0 {
+				err = fmt.Errorf("%s is rounded", number)
+			}
+		}
 		return strconv.FormatFloat(f, 'g', -1, bits), err
 	case id == arrow.BOOL && isBool:
 		return strconv.FormatBool(boolean), nil

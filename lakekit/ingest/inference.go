@@ -14,11 +14,12 @@ import (
 
 // columnTypes are columns that records have beyond the table's schema, with
 // the types that their values so far call for. Types are inferred as Spark
-// infers those of JSON: long, double, boolean, string, struct and array; of a
-// long and a double becomes double, of any other two string. What differs: an
-// integer beyond a long is a double at once, a field that was only null or an
-// empty array or object makes no column yet, and the reader is strict, so that
-// values that do not fit the string that two types became are dead letters.
+// infers those of JSON: long, double, boolean, string, struct and array, and for
+// integers beyond a long decimal, up to 38 digits; of a number and a double
+// becomes double, of any other two string. What differs: a field that was only
+// null or an empty array or object makes no column yet, and the reader is
+// strict, so that values that do not fit the string or the double that two types
+// became are dead letters.
 type columnTypes map[string]delta.DataType
 
 // What records may widen a table to is bounded: one producer of changing or
@@ -29,22 +30,14 @@ const (
 	maxNesting    = 16   // deeper values make no column
 )
 
-func (t columnTypes) note(name string, value jsonValue) {
-	before, seen := t[name]
-	switch inferred := inferType(value, 1); {
-	case seen:
-		t[name] = commonType(before, inferred)
-	case len(t) < maxColumns: // more cannot be added to any table
-		t[name] = inferred
-	}
-}
-
+// merge adds columns; more than maxColumns cannot be added to any table.
 func (t columnTypes) merge(others columnTypes) {
 	for name, other := range others {
 		if before, seen := t[name]; seen {
-			other = commonType(before, other)
+			t[name] = commonType(before, other)
+		} else if len(t) < maxColumns {
+			t[name] = other
 		}
-		t[name] = other
 	}
 }
 
@@ -82,39 +75,61 @@ func leaves(t delta.DataType) int {
 	return 1
 }
 
-// inferType is the type of a scanned value, nil when null says nothing of it.
-func inferType(value jsonValue, depth int) delta.DataType {
+// inferType is the type of a scanned value, nil when null says nothing of it. A
+// value has an error that no type holds.
+func inferType(value jsonValue, depth int) (delta.DataType, error) {
 	if depth > maxNesting {
-		return nil
+		return nil, nil
 	}
 	switch value.kind {
 	case jsonBool:
-		return delta.Boolean
+		return delta.Boolean, nil
 	case jsonInteger:
-		if _, err := strconv.ParseInt(string(value.text), 10, 64); err == nil {
-			return delta.Long
-		}
-		return delta.Double
+		return inferInteger(value.text)
 	case jsonDecimal:
-		return delta.Double
+		return delta.Double, nil
 	case jsonString:
-		return delta.String
+		return delta.String, nil
 	case jsonArray:
 		list := delta.Array{ContainsNull: true}
-		_ = value.elements(func(element jsonValue) error { // it was scanned before
-			list.Element = commonType(list.Element, inferType(element, depth+1))
-			return nil
+		err := value.elements(func(element jsonValue) error {
+			inferred, err := inferType(element, depth+1)
+			list.Element = commonType(list.Element, inferred)
+			return err
 		})
-		return list
+		return list, err
 	case jsonObject:
 		members := columnTypes{}
-		_ = value.members(func(m member) error {
-			members[string(m.name.appendContent(nil))] = inferType(m.value, depth+1)
-			return nil
+		err := value.members(func(m member) (err error) {
+			name := string(m.name.appendContent(nil))
+			members[name], err = inferType(m.value, depth+1)
+			return err
 		})
-		return structOf(members)
+		return structOf(members), err
 	}
-	return nil
+	return nil, nil
+}
+
+// maxDigits are those of a decimal.
+const maxDigits = 38
+
+// inferInteger follows Spark's JsonInferSchema: a long, else a decimal of its
+// digits, else a double. But it takes that for no integer that a double rounds.
+func inferInteger(text []byte) (delta.DataType, error) {
+	if _, err := strconv.ParseInt(string(text), 10, 64); err == nil {
+		return delta.Long, nil
+	}
+	digits := len(text)
+	if text[0] == '-' {
+		digits--
+	}
+	if digits <= maxDigits {
+		return delta.Decimal{Precision: digits}, nil
+	}
+	if f, err := strconv.ParseFloat(string(text), 64); err != nil || !isExactly(f, text) {
+		return nil, fmt.Errorf("an integer of %d digits, which no column holds: a decimal has at most %d", digits, maxDigits)
+	}
+	return delta.Double, nil
 }
 
 func structOf(members columnTypes) delta.Schema {
@@ -150,25 +165,38 @@ func commonType(a, b delta.DataType) delta.DataType {
 			return structOf(members)
 		}
 	case delta.Primitive:
-		y, ok := b.(delta.Primitive)
-		if ok && x == y {
+		if y, ok := b.(delta.Primitive); ok && x == y {
 			return x
 		}
-		if ok && isNumber(x) && isNumber(y) {
-			return delta.Double
-		}
+	}
+	if x, y := integerDigits(a), integerDigits(b); x > 0 && y > 0 {
+		return delta.Decimal{Precision: max(x, y)} // not two longs
+	} else if (x > 0 || a == delta.Double) && (y > 0 || b == delta.Double) {
+		return delta.Double
 	}
 	return delta.String
 }
 
-func isNumber(p delta.Primitive) bool { return p == delta.Long || p == delta.Double }
+// integerDigits are those of the decimal that holds a type of integers, as Spark
+// counts them; 0 for other types.
+func integerDigits(t delta.DataType) int {
+	switch t := t.(type) {
+	case delta.Decimal:
+		return t.Precision
+	case delta.Primitive:
+		if t == delta.Long {
+			return 20
+		}
+	}
+	return 0
+}
 
 // fieldsOf are the columns of a type that a table can have, by name.
 func fieldsOf(types columnTypes) (fields []delta.Field) {
 	seen := map[string]bool{}
 	for _, name := range slices.Sorted(maps.Keys(types)) {
 		known, ok := columnType(types[name])
-		if lower := strings.ToLower(name); ok && isColumnName(name) && !seen[lower] {
+		if lower := strings.ToLower(name); ok && whyNoColumn(name, nil) == "" && !seen[lower] {
 			seen[lower] = true
 			fields = append(fields, delta.Field{Name: name, Type: known, Nullable: true})
 		}
@@ -190,17 +218,10 @@ func columnType(t delta.DataType) (known delta.DataType, ok bool) {
 		}
 		fields := fieldsOf(members)
 		return delta.Schema{Fields: fields}, len(fields) > 0
-	case delta.Primitive:
+	case delta.Primitive, delta.Decimal:
 		return t, true
 	}
 	return nil, false
-}
-
-// isColumnName: Parquet takes no other names without column mapping
-// (PROTOCOL.md, section Column Mapping), and SQL engines end a name at the
-// character zero.
-func isColumnName(name string) bool {
-	return name != "" && len(name) <= maxColumnName && !strings.ContainsAny(name, " ,;{}()\n\t=\x00")
 }
 
 // addColumns appends columns to a table's schema, as ALTER TABLE ADD COLUMNS

@@ -34,18 +34,32 @@ func (c *column) checkPart(value jsonValue) error {
 }
 
 func (c *column) bindStruct(t *arrow.StructType, b *array.StructBuilder) error {
-	parts, byName := make([]column, t.NumFields()), map[string]int{}
+	parts, byName, names := make([]column, t.NumFields()), map[string]int{}, []string{}
 	for i, field := range t.Fields() {
+		names = append(names, field.Name)
+		parts[i].losses = c.losses
 		if err := parts[i].bind(c.name+"."+field.Name, field, b.FieldBuilder(i)); err != nil {
 			return fmt.Errorf("field %q: %w", field.Name, err)
 		}
 		byName[field.Name] = i
 	}
 	values := make([]jsonValue, len(parts)) // the last of each member
-	read := func(object jsonValue) error {
+	read := func(object jsonValue, losses *ignoredFields) error {
 		clear(values)
 		return object.members(func(m member) error {
-			if i, known := byName[string(m.name.appendContent(nil))]; known {
+			i, known := byName[string(m.name.appendContent(nil))]
+			switch {
+			case !known && m.value.kind > jsonNull:
+				losses.note(appendPath(nil, c.name, m.name), func() (string, bool) {
+					if reason := whyNoColumn(string(m.name.appendContent(nil)), names); reason != "" {
+						return reason, true
+					}
+					return "the struct has no field of that name, and mergeSchema adds whole columns only", true
+				})
+			case known && values[i].kind > jsonNull:
+				losses.note([]byte(parts[i].name), whyRepeated)
+			}
+			if known {
 				values[i] = m.value
 			}
 			return nil
@@ -57,7 +71,7 @@ func (c *column) bindStruct(t *arrow.StructType, b *array.StructBuilder) error {
 			return errWrongType
 		}
 		c.bytes = c.value.text
-		if err := read(c.value); err != nil {
+		if err := read(c.value, c.losses); err != nil {
 			return err
 		}
 		for i := range parts {
@@ -68,7 +82,7 @@ func (c *column) bindStruct(t *arrow.StructType, b *array.StructBuilder) error {
 		return nil
 	}
 	c.append = func(c *column) {
-		_ = read(c.value)
+		_ = read(c.value, nil)
 		b.Append(true)
 		for i := range parts {
 			parts[i].put(values[i])
@@ -78,7 +92,7 @@ func (c *column) bindStruct(t *arrow.StructType, b *array.StructBuilder) error {
 }
 
 func (c *column) bindList(t *arrow.ListType, b *array.ListBuilder) error {
-	var element column
+	element := column{losses: c.losses}
 	if err := element.bind(c.name+"[]", t.ElemField(), b.ValueBuilder()); err != nil {
 		return fmt.Errorf("element: %w", err)
 	}
@@ -106,17 +120,19 @@ func (c *column) bindMap(t *arrow.MapType, b *array.MapBuilder) error {
 	if !ok {
 		return fmt.Errorf("a map with keys of type %s cannot be streamed from JSON", t.KeyType())
 	}
-	var item column
+	item := column{losses: c.losses}
 	if err := item.bind(c.name+"{}", t.ItemField(), b.ItemBuilder()); err != nil {
 		return fmt.Errorf("value: %w", err)
 	}
-	read := func(object jsonValue, visit func(string, jsonValue) error) error {
+	read := func(object jsonValue, losses *ignoredFields, visit func(string, jsonValue) error) error {
 		var names []string
 		last := map[string]jsonValue{}
 		err := object.members(func(m member) error {
 			name := string(m.name.appendContent(nil))
-			if _, again := last[name]; !again {
+			if before, again := last[name]; !again {
 				names = append(names, name)
+			} else if before.kind > jsonNull {
+				losses.note([]byte(item.name), whyRepeated)
 			}
 			last[name] = m.value
 			return nil
@@ -137,11 +153,11 @@ func (c *column) bindMap(t *arrow.MapType, b *array.MapBuilder) error {
 			return errWrongType
 		}
 		c.bytes = c.value.text
-		return read(c.value, func(_ string, value jsonValue) error { return item.checkPart(value) })
+		return read(c.value, c.losses, func(_ string, value jsonValue) error { return item.checkPart(value) })
 	}
 	c.append = func(c *column) {
 		b.Append(true)
-		_ = read(c.value, func(name string, value jsonValue) error {
+		_ = read(c.value, nil, func(name string, value jsonValue) error {
 			keys.Append(name)
 			item.put(value)
 			return nil

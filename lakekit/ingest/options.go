@@ -1,6 +1,7 @@
 package ingest
 
 import (
+	"cmp"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -58,8 +59,13 @@ type Options struct {
 	// letters. MergeSchema adds the column to a table without it.
 	IncludeHeaders bool
 	// MergeSchema adds a column for every top-level field of a record that the
-	// table does not have, see inference.go; else such fields are ignored.
+	// table does not have, see inference.go.
 	MergeSchema bool
+	// IgnoreUnknownFields says what becomes of a record with fields that have no
+	// column and, with MergeSchema, get none, see ignored.go, or that are there
+	// more than once: true, the default, writes its row without them, and the
+	// status counts them; false makes it a dead letter.
+	IgnoreUnknownFields *bool
 	// Required are columns that a record must have, and not null, besides
 	// those the table's schema says so of.
 	Required []string
@@ -135,10 +141,9 @@ func (o Options) withDefaults() (Options, error) {
 	if err := o.mergeKafkaOptions(); err != nil {
 		return o, err
 	}
-	if o.FailOnDataLoss == nil {
-		yes := true
-		o.FailOnDataLoss = &yes
-	}
+	yes := true
+	o.FailOnDataLoss = cmp.Or(o.FailOnDataLoss, &yes)
+	o.IgnoreUnknownFields = cmp.Or(o.IgnoreUnknownFields, &yes)
 	if o.MaxTriggerDelay == 0 {
 		o.MaxTriggerDelay = defaultTriggerDelay
 	}

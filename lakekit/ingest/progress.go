@@ -63,6 +63,7 @@ func (q *Query) Status() api.StreamStatus {
 	s.StartedAt = q.startedAt
 	s.BatchID, s.NumInputRows, s.NumDeadLetters, s.RecordsBehind = q.committed, q.numInput, q.numDead, q.behind
 	s.NumRetries = q.numRetries
+	s.NumRowsWithIgnoredFields, s.IgnoredFields = q.ignored.rows, q.ignored.list()
 	s.NumCompactions, s.CompactionError = q.compactions, q.compactionError
 	return s
 }
@@ -148,7 +149,11 @@ func (q *Query) sinkMetrics(b *batch) map[string]string {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	metrics := map[string]string{}
-	for name, n := range map[string]int64{"numDeadLetters": b.numDead, "numRetries": q.retries, "retryWaitMs": q.retryWait.Milliseconds()} {
+	var ignoring int64
+	if b.ignored != nil {
+		ignoring = b.ignored.rows
+	}
+	for name, n := range map[string]int64{"numDeadLetters": b.numDead, "numRowsWithIgnoredFields": ignoring, "numRetries": q.retries, "retryWaitMs": q.retryWait.Milliseconds()} {
 		if n > 0 {
 			metrics[name] = strconv.FormatInt(n, 10)
 		}

@@ -58,6 +58,7 @@ type Query struct {
 	status          api.StreamStatus // Message, IsDataAvailable, IsTriggerActive, Waiting
 	numInput        int64
 	numDead         int64
+	ignored         *ignoredFields
 	numRetries      int64
 	compactions     int64
 	compactionError string
@@ -125,6 +126,7 @@ func Start(ctx context.Context, options Options) (*Query, error) {
 		compactSignal: make(chan struct{}, 1),
 		done:          make(chan struct{}),
 		committed:     -1,
+		ignored:       newIgnoredFields(),
 	}
 	q.ctx, q.cancel = context.WithCancel(context.WithoutCancel(ctx))
 	q.stopping, q.requestStop = context.WithCancelCause(q.ctx)
@@ -579,7 +581,22 @@ func (q *Query) committedBatch(b *batch, latest api.PartitionOffsets) {
 	q.lagBefore, q.lag = q.lag, q.behind
 	q.numInput += b.numInput
 	q.numDead += b.numDead
+	q.noteIgnored(b)
 	q.releaseWaiters()
+}
+
+// noteIgnored counts the fields that a batch has ignored, and says so when it is
+// the first of this run; the caller holds mu.
+func (q *Query) noteIgnored(b *batch) {
+	if b.ignored == nil {
+		return
+	}
+	for _, field := range b.ignored.list() {
+		if _, told := q.ignored.fields[field.Field]; !told {
+			q.log.Warn("a field of records is not written to the table", "field", field.Field, "reason", field.Reason, "records", field.NumRows, "batch", b.id)
+		}
+	}
+	q.ignored.merge(b.ignored)
 }
 
 func (q *Query) setID(id string) {

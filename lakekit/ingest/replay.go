@@ -24,9 +24,12 @@ import (
 type ReplayOptions struct {
 	Table, DeadLetters oss.Bucket
 	Required           []string // as in Options
-	BufferBytes        int64    // bounds the rows in memory; the default is 256 MiB
-	Logger             *slog.Logger
-	Clock              Clock
+	// IgnoreUnknownFields moves also letters that were refused only because fields
+	// of them would be ignored; without it they stay until there are columns.
+	IgnoreUnknownFields bool
+	BufferBytes         int64 // bounds the rows in memory; the default is 256 MiB
+	Logger              *slog.Logger
+	Clock               Clock
 }
 
 // Replay decodes the records of a dead-letter table once more, after the
@@ -243,6 +246,7 @@ func (r *replayer) decode(ctx context.Context, table, letters *delta.Snapshot, r
 		}
 		page := pageOf(batch, columns)
 		for i := range page.rows {
+			decoder.ignore(r.options.IgnoreUnknownFields || !strings.HasPrefix(page.reason.Value(i), refusedForFields))
 			if round.Rows == maxReplayed || decoder.decode(page.value.Value(i), page.headersOf(i)) != nil {
 				remaining++
 				continue

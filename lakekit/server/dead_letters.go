@@ -57,5 +57,5 @@ func (s *Server) replayDeadLetters(r *http.Request) (api.DeadLetterReplay, error
 	if err != nil {
 		return api.DeadLetterReplay{}, err
 	}
-	return ingest.Replay(r.Context(), ingest.ReplayOptions{Table: table, DeadLetters: letters, Required: required(), Logger: s.log.With("table", uri)})
+	return ingest.Replay(r.Context(), ingest.ReplayOptions{Table: table, DeadLetters: letters, Required: required(), IgnoreUnknownFields: request.IgnoreUnknownFields, Logger: s.log.With("table", uri)})
 }

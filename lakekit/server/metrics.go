@@ -49,6 +49,7 @@ var (
 		{streamDesc("input_rows_total", "Records read and committed, dead letters included."), func(s api.StreamStatus, _ ingest.Metrics) int64 { return s.NumInputRows }},
 		{streamDesc("input_bytes_total", "Keys and values of the records read and committed."), func(_ api.StreamStatus, m ingest.Metrics) int64 { return m.InputBytes }},
 		{streamDesc("dead_letters_total", "Records that went to the dead-letter table."), func(s api.StreamStatus, _ ingest.Metrics) int64 { return s.NumDeadLetters }},
+		{streamDesc("rows_with_ignored_fields_total", "Rows written without some of the fields of their records."), func(s api.StreamStatus, _ ingest.Metrics) int64 { return s.NumRowsWithIgnoredFields }},
 		{streamDesc("output_files_total", "Data files committed."), func(_ api.StreamStatus, m ingest.Metrics) int64 { return m.OutputFiles }},
 		{streamDesc("output_bytes_total", "Size of the data files committed."), func(_ api.StreamStatus, m ingest.Metrics) int64 { return m.OutputBytes }},
 		{streamDesc("retries_total", "Steps tried again because the broker or the object store did not let them succeed."), func(_ api.StreamStatus, m ingest.Metrics) int64 { return m.Retries }},

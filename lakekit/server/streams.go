@@ -165,6 +165,7 @@ func (all *streams) open(ctx context.Context, request api.StreamRequest) (*inges
 		DeadLetters:          deadLetters,
 		IncludeHeaders:       request.IncludeHeaders,
 		MergeSchema:          request.MergeSchema,
+		IgnoreUnknownFields:  request.IgnoreUnknownFields,
 		BufferBytes:          request.BufferBytes,
 		Required:             required(),
 		Logger:               s.log.With("stream", request.Name),
@@ -266,11 +267,13 @@ func (all *streams) follow(known *stream) {
 
 // sameStream says that two requests mean the same.
 func sameStream(a, b api.StreamRequest) bool {
-	lossA, lossB := a.FailOnDataLoss == nil || *a.FailOnDataLoss, b.FailOnDataLoss == nil || *b.FailOnDataLoss
+	yes := true
+	for _, r := range []*api.StreamRequest{&a, &b} {
+		r.FailOnDataLoss, r.IgnoreUnknownFields = cmp.Or(r.FailOnDataLoss, &yes), cmp.Or(r.IgnoreUnknownFields, &yes)
+	}
 	sameKafka := maps.Equal(a.Kafka, b.Kafka)
-	a.FailOnDataLoss, b.FailOnDataLoss = nil, nil
 	a.Kafka, b.Kafka = nil, nil
-	return reflect.DeepEqual(a, b) && lossA == lossB && sameKafka
+	return reflect.DeepEqual(a, b) && sameKafka
 }
 
 // collision says why a stream cannot run beside another one.

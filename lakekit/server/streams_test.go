@@ -302,3 +302,20 @@ func TestHintsOfUnequalNumbers(t *testing.T) {
 		}
 	}
 }
+
+func TestSameStream(t *testing.T) {
+	yes, no := true, false
+	for _, test := range []struct {
+		a, b api.StreamRequest
+		want bool
+	}{
+		{api.StreamRequest{}, api.StreamRequest{FailOnDataLoss: &yes, IgnoreUnknownFields: &yes, Kafka: map[string]string{}}, true},
+		{api.StreamRequest{}, api.StreamRequest{FailOnDataLoss: &no}, false},
+		{api.StreamRequest{IgnoreUnknownFields: &yes}, api.StreamRequest{IgnoreUnknownFields: &no}, false},
+		{api.StreamRequest{}, api.StreamRequest{MergeSchema: true}, false},
+	} {
+		if got := sameStream(test.a, test.b); got != test.want {
+			t.Errorf("%+v and %+v: %v", test.a, test.b, got)
+		}
+	}
+}

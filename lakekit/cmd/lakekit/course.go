@@ -207,13 +207,16 @@ func streamCommand() *cobra.Command {
 func streamStart() *cobra.Command {
 	var options lakekit.StreamOptions
 	var kafka []string
-	var wait, failOnDataLoss bool
+	var wait, failOnDataLoss, ignoreUnknownFields bool
 	c := &cobra.Command{
 		Use: "start", Short: "Stream the topic into the table", Args: noArguments,
 		Example: "  lakekit stream start\n  lakekit stream start --trigger availableNow --wait\n  lakekit stream start --max-offsets-per-trigger 10000 --kafka fetch.min.bytes=65536",
 		PreRunE: func(cmd *cobra.Command, _ []string) (err error) {
 			if cmd.Flags().Changed("fail-on-data-loss") {
 				options.FailOnDataLoss = &failOnDataLoss
+			}
+			if cmd.Flags().Changed("ignore-unknown-fields") {
+				options.IgnoreUnknownFields = &ignoreUnknownFields
 			}
 			options.Kafka, err = pairs("--kafka", kafka)
 			return err
@@ -247,7 +250,8 @@ func streamStart() *cobra.Command {
 	flags.StringVar(&options.MaxTriggerDelay, "max-trigger-delay", "", "longest wait for --min-offsets-per-trigger (default: 15m)")
 	flags.BoolVar(&failOnDataLoss, "fail-on-data-loss", true, "end when records were removed from the topic before they were read")
 	flags.BoolVar(&options.IncludeHeaders, "include-headers", false, "write the records' headers into the table's column headers, array<struct<key:string,value:binary>>, which --merge-schema adds")
-	flags.BoolVar(&options.MergeSchema, "merge-schema", false, "add a column for each field that the table does not have (default: ignore it)")
+	flags.BoolVar(&options.MergeSchema, "merge-schema", false, "add a column for each field that the table does not have")
+	flags.BoolVar(&ignoreUnknownFields, "ignore-unknown-fields", true, "write a record without the fields that have no column and get none, or are repeated; stream status tells which and how often. false: such a record is a dead letter")
 	flags.Int64Var(&options.BufferBytes, "buffer-bytes", 0, "bound on the records in memory (default: 256 MiB)")
 	flags.StringArrayVar(&kafka, "kafka", nil, "NAME=VALUE of a kafka.* option, by librdkafka's names (repeatable)")
 	flags.BoolVar(&wait, "wait", false, "wait until everything in the topic is in the table")

@@ -40,18 +40,21 @@ func deadLettersShow() *cobra.Command {
 
 func deadLettersReplay() *cobra.Command {
 	var asJSON bool
+	var options lakekit.ReplayOptions
 	c := &cobra.Command{
 		Use: "replay [NAME or oss://... of the table]", Short: "Move the dead letters that fit now into the table, each once", Args: cobra.MaximumNArgs(1),
 		Long:    "After the table or its schema was put right, decodes the dead letters once more. Those that fit now move into the table, the others stay. It may be called again at any time, also after it was interrupted: nothing is moved twice.",
 		Example: "  lakekit dead-letters replay\n  lakekit dead-letters replay trips",
 		RunE: inWorkshop(func(cmd *cobra.Command, lab *lakekit.Workshop, args []string) error {
-			replay, err := lab.ReplayDeadLetters(strings.Join(args, ""))
+			options.Table = strings.Join(args, "")
+			replay, err := lab.ReplayDeadLettersWith(options)
 			if err != nil {
 				return err
 			}
 			return print(cmd, replay, asJSON)
 		}),
 	}
+	c.Flags().BoolVar(&options.IgnoreUnknownFields, "ignore-unknown-fields", false, "move also the records that a stream refused only because it was started with --ignore-unknown-fields=false")
 	jsonFlag(c, &asJSON)
 	return c
 }

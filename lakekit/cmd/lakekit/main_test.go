@@ -409,7 +409,18 @@ func TestMalformedRecordsGoToDeadLetters(t *testing.T) {
 		t.Errorf("dead-letters replay:\n%s", out)
 	}
 	w.does("stream", "stop", "--drain")
-	w.does("stream", "start", "--merge-schema", "--max-offsets-per-trigger", "50", "--kafka", "kafka.fetch.min.bytes=10", "--fail-on-data-loss=false")
+	w.does("stream", "start", "--merge-schema", "--max-offsets-per-trigger", "50", "--kafka", "kafka.fetch.min.bytes=10", "--fail-on-data-loss=false", "--ignore-unknown-fields=false")
+	if _, err := lab.Send(`{"key":"2015-01-01 00:00:00.0000001","fare_amount":1,"pickup_datetime":"2015-01-01 00:00:00 UTC","pickup_longitude":0,"pickup_latitude":0,"dropoff_longitude":0,"dropoff_latitude":0,"passenger_count":1,"a b":1}`); err != nil {
+		t.Fatal(err)
+	}
+	w.does("stream", "stop", "--drain")
+	if out := w.does("dead-letters", "show", "--limit", "50"); !strings.Contains(out, `ignoreUnknownFields is false: field "a b"`) {
+		t.Errorf("dead-letters show:\n%s", out)
+	}
+	if out := w.does("dead-letters", "replay", "--ignore-unknown-fields", "--json"); json.Unmarshal([]byte(out), &replay) != nil || replay.NumReplayed != 1 || replay.NumRemaining != int64(len(bad)) {
+		t.Errorf("dead-letters replay:\n%s", out)
+	}
+	w.does("stream", "start", "--merge-schema", "--max-offsets-per-trigger", "50", "--kafka", "kafka.fetch.min.bytes=10", "--ignore-unknown-fields")
 	w.fails(statusFailed, "startingOffsets", "stream", "start", "--name", "b", "--table", "other", "--kafka", "auto.offset.reset=latest")
 	w.does("stream", "stop", "--now")
 }
