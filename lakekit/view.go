@@ -367,6 +367,9 @@ func streamGrid(s StreamStatus) *api.Result {
 	if s.CompactionError != "" {
 		rows = append(rows, []any{"compaction error", s.CompactionError})
 	}
+	if s.CompactionSkipped != "" {
+		rows = append(rows, []any{"compaction skips", s.CompactionSkipped})
+	}
 	return gridOf("stream|value", rows...)
 }
 

@@ -144,6 +144,8 @@ type StreamStatus struct {
 	RecordsBehind   int64  `json:"recordsBehind"`             // latest offsets minus committed, when last asked
 	NumCompactions  int64  `json:"numCompactions"`            // done in this run
 	CompactionError string `json:"compactionError,omitempty"` // of the last auto compaction; the ingest goes on
+	// CompactionSkipped says why auto compaction leaves some files as they are.
+	CompactionSkipped string `json:"compactionSkipped,omitempty"`
 }
 
 // IgnoredField is a field of records that was not written to the table.

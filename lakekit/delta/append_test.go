@@ -118,9 +118,9 @@ func TestAppendRefusesNullsAtAnyDepth(t *testing.T) {
 	}}
 	tests := []struct{ rows, says string }{
 		{`[{"s":{"x":1},"l":[1],"m":[{"key":"k","value":1}]},{"s":null,"l":null,"m":null},{"s":{"x":2},"l":[],"m":[]}]`, ""},
-		{`[{"s":{"x":1}},{"s":{"x":null}}]`, `column "s.x" has 1 nulls`},
+		{`[{"s":{"x":1}},{"s":{"x":null}}]`, `column "s.x" has a null`},
 		{`[{"l":[1,null,null]}]`, `column "l.element" has 2 nulls`},
-		{`[{"m":[{"key":"k","value":null}]}]`, `column "m.value" has 1 nulls`},
+		{`[{"m":[{"key":"k","value":null}]}]`, `column "m.value" has a null`},
 	}
 	for _, test := range tests {
 		table := must[*Table](t)(Create(t.Context(), oss.NewMemory("lake"), Definition{Schema: strict}))

@@ -10,6 +10,7 @@ import (
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
 	"github.com/apache/arrow-go/v18/arrow/memory"
+	"github.com/apache/arrow-go/v18/parquet"
 	"github.com/apache/arrow-go/v18/parquet/pqarrow"
 
 	"taxilake/lakekit/oss"
@@ -55,7 +56,8 @@ func BenchmarkWriteFiles(b *testing.B) {
 	b.Run("arrow-go", func(b *testing.B) {
 		for b.Loop() {
 			var out bytes.Buffer
-			w := must[*pqarrow.FileWriter](b)(pqarrow.NewFileWriter(batch.Schema(), &out, writerProperties("snappy", batch.NewSlice(0, 0)), arrowWriterProperties))
+			properties := must[*parquet.WriterProperties](b)(writerProperties("snappy", batch.Schema(), nil))
+			w := must[*pqarrow.FileWriter](b)(pqarrow.NewFileWriter(batch.Schema(), &out, properties, arrowWriterProperties))
 			if err := w.WriteBuffered(batch); err != nil {
 				b.Fatal(err)
 			}

@@ -25,7 +25,8 @@ type CompactOptions struct {
 	// Auto merges as a running stream needs it: only files of about the same
 	// size, at least MinFiles of them, so that what was merged is left alone
 	// until there is as much again and a byte is rewritten about twice until
-	// it lies in a file of half the target. The commit is marked auto.
+	// it lies in a file of half the target. Files that cannot be rewritten are
+	// left alone, see [Snapshot.LeftAlone]. The commit is marked auto.
 	Auto bool
 }
 
@@ -57,7 +58,8 @@ func (s *Snapshot) NeedsAutoCompaction() bool {
 // Compact rewrites small files of each partition as larger ones. No row
 // changes: appends that go on meanwhile are no conflict, and streams that read
 // the table see nothing new. It fails with ErrConflict when one of the files
-// was removed meanwhile, and then has changed nothing.
+// was removed meanwhile, with ErrNotRewritable when rows of one would not stay
+// what they are, and then has changed nothing.
 func (t *Table) Compact(ctx context.Context, opts CompactOptions) (CompactResult, error) {
 	none := CompactResult{Version: -1}
 	s, err := t.Snapshot(ctx)
@@ -72,8 +74,16 @@ func (t *Table) Compact(ctx context.Context, opts CompactOptions) (CompactResult
 	result, err := t.replaceFiles(ctx, s, bins, Commit{
 		Operation:  "OPTIMIZE",
 		Parameters: map[string]any{"predicate": "[]", "zOrderBy": "[]", "clusterBy": "[]", "auto": opts.Auto},
-	}, func(bin []*Add) ([]Add, error) {
-		return s.writeFiles(ctx, opts.TargetSize, bin[0].PartitionValues, s.scanFiles(ctx, bin))
+	}, func(bin []*Add) ([]*Add, []Add, error) {
+		adds, err := s.rewriteFiles(ctx, bin, opts.TargetSize, s.scanToRewrite(ctx, bin))
+		if !opts.Auto || !errors.Is(err, ErrNotRewritable) {
+			return bin, adds, err
+		}
+		if bin, err = s.rewritable(ctx, bin); err != nil || len(bin) < compactMinFiles {
+			return nil, nil, err
+		}
+		adds, err = s.rewriteFiles(ctx, bin, opts.TargetSize, s.scanToRewrite(ctx, bin))
+		return bin, adds, err
 	})
 	if err != nil {
 		return none, fmt.Errorf("compact %s: %w", t.URI(), err)
@@ -81,17 +91,19 @@ func (t *Table) Compact(ctx context.Context, opts CompactOptions) (CompactResult
 	return result, nil
 }
 
-// replaceFiles commits, in place of each bin of files, what rewrite makes of
-// it: the same rows. When it fails, no file stays that is not committed.
-func (t *Table) replaceFiles(ctx context.Context, s *Snapshot, bins [][]*Add, commit Commit, rewrite func(bin []*Add) ([]Add, error)) (CompactResult, error) {
-	result := CompactResult{}
+// replaceFiles commits, in place of the files of each bin that rewrite did, what
+// it made of them: the same rows. When it fails, no file stays that is not
+// committed.
+func (t *Table) replaceFiles(ctx context.Context, s *Snapshot, bins [][]*Add, commit Commit,
+	rewrite func(bin []*Add) (done []*Add, adds []Add, err error)) (CompactResult, error) {
+	result := CompactResult{Version: -1}
 	commit.ReadVersion = s.version
 	for _, bin := range bins {
-		adds, err := rewrite(bin)
+		done, adds, err := rewrite(bin)
 		if err != nil {
 			return result, errors.Join(err, t.discard(ctx, commit.Adds))
 		}
-		for _, old := range bin {
+		for _, old := range done {
 			commit.Removes = append(commit.Removes, old.remove(false))
 			result.BytesRemoved += old.Size
 		}
@@ -100,6 +112,9 @@ func (t *Table) replaceFiles(ctx context.Context, s *Snapshot, bins [][]*Add, co
 			commit.Adds = append(commit.Adds, add)
 			result.BytesAdded += add.Size
 		}
+	}
+	if len(commit.Removes) == 0 {
+		return result, nil
 	}
 	result.FilesRemoved, result.FilesAdded = len(commit.Removes), len(commit.Adds)
 	commit.Metrics = map[string]string{
@@ -132,7 +147,11 @@ func (t *Table) discard(ctx context.Context, adds []Add) error {
 // planCompaction packs small files into bins, each of which becomes one file
 // of about the target size. Files larger than half the target are left alone.
 func (s *Snapshot) planCompaction(opts CompactOptions) [][]*Add {
-	return planBins(s.adds, opts.withDefaults(s.properties))
+	adds := s.adds
+	if known := s.table.leftAlone.of(s); opts.Auto && len(known) > 0 {
+		adds = slices.DeleteFunc(slices.Clone(adds), func(add *Add) bool { return known[add.Path] != nil })
+	}
+	return planBins(adds, opts.withDefaults(s.properties))
 }
 
 func planBins(adds []*Add, opts CompactOptions) [][]*Add {

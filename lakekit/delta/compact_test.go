@@ -21,7 +21,7 @@ const (
 
 // snapshotOf has files of the given sizes, in that order of age.
 func snapshotOf(sizes []int64, properties map[string]string, partition func(i int) string) *Snapshot {
-	s := &Snapshot{properties: parseProperties(properties)}
+	s := &Snapshot{table: &Table{}, properties: parseProperties(properties)}
 	for i, size := range sizes {
 		s.adds = append(s.adds, &Add{Path: fmt.Sprintf("%06d", i), Size: size, ModificationTime: int64(i), PartitionValues: map[string]string{"p": partition(i)}})
 	}

@@ -27,6 +27,9 @@ func conform(ctx context.Context, given arrow.Array, want arrow.DataType, how co
 		given.Retain()
 		return given, nil
 	}
+	if given.DataType() == arrow.DataType(rawInt96) {
+		return int96Micros(given.Data(), want)
+	}
 	switch want := want.(type) {
 	case *arrow.StructType:
 		if given, ok := given.(*array.Struct); ok {
@@ -41,11 +44,40 @@ func conform(ctx context.Context, given arrow.Array, want arrow.DataType, how co
 			return conformChildren(ctx, given, want, how, want.Elem())
 		}
 	default:
-		if how == safeCasts {
+		if how == safeCasts && losesNothing(given.DataType(), want) {
 			return compute.CastArray(ctx, given, compute.SafeCastOptions(want))
 		}
 	}
 	return nil, fmt.Errorf("expected %s, not %s", want, given.DataType())
+}
+
+// losesNothing tells whether values of a type in a file are those of the
+// table's, or fail to be cast; package query reads the same ones.
+func losesNothing(from, to arrow.DataType) bool {
+	whole := arrow.IsSignedInteger(to.ID())
+	switch from.ID() {
+	case arrow.NULL:
+		return true
+	case arrow.TIMESTAMP:
+		return to.ID() == arrow.TIMESTAMP
+	case arrow.DATE32:
+		to, ok := to.(*arrow.TimestampType)
+		return ok && to.TimeZone == ""
+	case arrow.DECIMAL128:
+		to, ok := to.(*arrow.Decimal128Type)
+		return ok && to.Scale >= from.(*arrow.Decimal128Type).Scale
+	case arrow.INT8, arrow.INT16, arrow.INT32, arrow.UINT8, arrow.UINT16, arrow.UINT32:
+		return whole || to.ID() == arrow.DECIMAL128 || to.ID() == arrow.FLOAT64
+	case arrow.INT64, arrow.UINT64:
+		return whole || to.ID() == arrow.DECIMAL128
+	case arrow.FLOAT32:
+		return to.ID() == arrow.FLOAT64
+	case arrow.STRING, arrow.FIXED_SIZE_BINARY:
+		return to.ID() == arrow.BINARY
+	case arrow.BINARY:
+		return to.ID() == arrow.STRING
+	}
+	return false
 }
 
 func conformStruct(ctx context.Context, given *array.Struct, want *arrow.StructType, how conversion) (arrow.Array, error) {

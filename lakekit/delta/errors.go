@@ -13,6 +13,9 @@ var (
 	ErrInvalid = errors.New("delta: invalid request")
 	// ErrSchemaMismatch is returned when rows do not fit the table's schema.
 	ErrSchemaMismatch = errors.New("delta: schema mismatch")
+	// ErrNotRewritable is returned by Compact, Optimize and ScanToRewrite for a
+	// data file whose rows would not stay what they are; nothing was changed.
+	ErrNotRewritable = errors.New("delta: data file cannot be rewritten")
 	// ErrFilesMissing is returned by Restore when files of the version to go
 	// back to were vacuumed or deleted by hand.
 	ErrFilesMissing = errors.New("delta: data files are missing")

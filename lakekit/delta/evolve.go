@@ -137,11 +137,24 @@ func (s *Snapshot) evolved(batches []arrow.RecordBatch) (*Snapshot, *Metadata, e
 	return &evolved, &evolved.metadata, nil
 }
 
-// checkValues refuses, at any depth, nulls where the schema forbids them, texts
-// that are no UTF-8, for which delta-rs reads no row of the file, and decimals
-// longer than their type, whose first digits Parquet drops. present says where the
-// parent is not null, nil is everywhere.
-func checkValues(column arrow.Array, t DataType, nullable bool, path string, present func(int) bool) error {
+// checkValues refuses rows that are new to the table with nulls where the schema
+// forbids them, at any depth, decimals longer than their type, whose first digits
+// Parquet drops, and texts that are no UTF-8, for which delta-rs reads no row of
+// the file.
+func checkValues(column arrow.Array, t DataType, nullable bool, path string) error {
+	return valueCheck{texts: true}.check(column, t, nullable, path, nil)
+}
+
+// checkStorable is checkValues for rows that the table has already: its texts
+// are what they are.
+func checkStorable(column arrow.Array, t DataType, nullable bool, path string) error {
+	return valueCheck{}.check(column, t, nullable, path, nil)
+}
+
+type valueCheck struct{ texts bool }
+
+// check: present says where the parent is not null, nil is everywhere.
+func (c valueCheck) check(column arrow.Array, t DataType, nullable bool, path string, present func(int) bool) error {
 	if !nullable && column.NullN() > 0 {
 		nulls := 0
 		for i := range column.Len() {
@@ -150,12 +163,12 @@ func checkValues(column arrow.Array, t DataType, nullable bool, path string, pre
 			}
 		}
 		if nulls > 0 {
-			return fmt.Errorf("%w: column %q has %d nulls and cannot be null", ErrSchemaMismatch, path, nulls)
+			return forbiddenNulls{path, nulls}
 		}
 	}
 	switch t := t.(type) {
 	case Primitive:
-		if texts, ok := column.(*array.String); ok {
+		if texts, ok := column.(*array.String); ok && c.texts {
 			for i := range texts.Len() {
 				if texts.IsValid(i) && (present == nil || present(i)) && !utf8.ValidString(texts.Value(i)) {
 					return fmt.Errorf("%w: column %q has the text %.100q, which is no UTF-8", ErrSchemaMismatch, path, texts.Value(i))
@@ -173,23 +186,39 @@ func checkValues(column arrow.Array, t DataType, nullable bool, path string, pre
 		group := column.(*array.Struct)
 		valid := func(i int) bool { return group.IsValid(i) && (present == nil || present(i)) }
 		for i, f := range t.Fields {
-			if err := checkValues(group.Field(i), f.Type, f.Nullable, path+"."+f.Name, valid); err != nil {
+			if err := c.check(group.Field(i), f.Type, f.Nullable, path+"."+f.Name, valid); err != nil {
 				return err
 			}
 		}
 	case Array:
 		list := column.(*array.List)
-		return checkValues(list.ListValues(), t.Element, t.ContainsNull, path+".element", elements(list, present))
+		return c.check(list.ListValues(), t.Element, t.ContainsNull, path+".element", elements(list, present))
 	case Map:
 		dict := column.(*array.Map)
 		valid := elements(dict, present)
-		if err := checkValues(dict.Keys(), t.Key, false, path+".key", valid); err != nil {
+		if err := c.check(dict.Keys(), t.Key, false, path+".key", valid); err != nil {
 			return err
 		}
-		return checkValues(dict.Items(), t.Value, t.ValueContainsNull, path+".value", valid)
+		return c.check(dict.Items(), t.Value, t.ValueContainsNull, path+".value", valid)
 	}
 	return nil
 }
+
+// forbiddenNulls are nulls where the schema has none.
+type forbiddenNulls struct {
+	column string
+	count  int
+}
+
+func (n forbiddenNulls) Error() string {
+	nulls := fmt.Sprintf("%d nulls", n.count)
+	if n.count == 1 {
+		nulls = "a null"
+	}
+	return fmt.Sprintf("%s: column %q has %s and cannot be null", ErrSchemaMismatch, n.column, nulls)
+}
+
+func (forbiddenNulls) Unwrap() error { return ErrSchemaMismatch }
 
 // elements says which elements belong to a list that is there.
 func elements(list array.ListLike, present func(int) bool) func(int) bool {

@@ -24,9 +24,6 @@ import (
 // and compares with the rows that these read.
 func TestGolden(t *testing.T) {
 	for _, dir := range goldenTables(t) {
-		if filepath.Base(dir) == "spark_int96_far" {
-			continue // see TestInt96BeyondNanoseconds
-		}
 		t.Run(filepath.Base(dir), func(t *testing.T) {
 			table := must[*Table](t)(Open(t.Context(), goldenBucket(t, dir)))
 			expected := must[[]string](t)(filepath.Glob(filepath.Join(dir, "rows*.json")))
@@ -45,17 +42,6 @@ func TestGolden(t *testing.T) {
 				})
 			}
 		})
-	}
-}
-
-// TestInt96BeyondNanoseconds: Arrow's decoder of INT96 has no other unit, and
-// says so.
-func TestInt96BeyondNanoseconds(t *testing.T) {
-	table := must[*Table](t)(Open(t.Context(), goldenBucket(t, "testdata/golden/spark_int96_far")))
-	for _, err := range must[*Snapshot](t)(table.Snapshot(t.Context())).Scan(t.Context()) {
-		if err == nil || !strings.Contains(err.Error(), "INT96") {
-			t.Errorf("error %v", err)
-		}
 	}
 }
 

@@ -23,7 +23,8 @@ type OptimizeOptions struct {
 
 // Optimize rewrites data files so that they are read faster, as OPTIMIZE does.
 // Like Compact it changes no row and stands in no append's way. ErrInvalid for
-// conditions and columns the table does not have.
+// conditions and columns the table does not have, ErrNotRewritable for a file
+// whose rows would not stay what they are.
 func (t *Table) Optimize(ctx context.Context, opts OptimizeOptions) (CompactResult, error) {
 	none := CompactResult{Version: -1}
 	s, err := t.Snapshot(ctx)
@@ -40,14 +41,18 @@ func (t *Table) Optimize(ctx context.Context, opts OptimizeOptions) (CompactResu
 		return none, fmt.Errorf("optimize %s: %w", t.URI(), err)
 	}
 	var bins [][]*Add
-	rewrite := func(bin []*Add) ([]Add, error) {
-		return s.writeFiles(ctx, compact.TargetSize, bin[0].PartitionValues, s.scanFiles(ctx, bin))
+	rewrite := func(bin []*Add) ([]*Add, []Add, error) {
+		adds, err := s.rewriteFiles(ctx, bin, compact.TargetSize, s.scanToRewrite(ctx, bin))
+		return bin, adds, err
 	}
 	if len(columns) == 0 {
 		bins = planBins(chosen, compact)
 	} else {
 		bins = byPartition(chosen)
-		rewrite = func(bin []*Add) ([]Add, error) { return s.rewriteOrdered(ctx, bin, columns, compact.TargetSize) }
+		rewrite = func(bin []*Add) ([]*Add, []Add, error) {
+			adds, err := s.rewriteOrdered(ctx, bin, columns, compact.TargetSize)
+			return bin, adds, err
+		}
 	}
 	if len(bins) == 0 {
 		return none, nil

@@ -32,26 +32,45 @@ const (
 
 // Scan reads the rows of the snapshot, file by file, with the columns of the
 // table's schema: partition columns are filled in, columns that a file does
-// not have are null. An error ends it. A batch is released when the loop asks
-// for the next one; Retain keeps it.
+// not have are null. Arrow's schema of the batches allows nulls everywhere:
+// files may hold some where the table's schema forbids them. An error ends it.
+// A batch is released when the loop asks for the next one; Retain keeps it.
 func (s *Snapshot) Scan(ctx context.Context) iter.Seq2[arrow.RecordBatch, error] {
 	return s.scanFiles(ctx, s.adds)
 }
 
+// ScanToRewrite is Scan for who writes the rows again. It ends with
+// ErrNotRewritable at a file whose rows would not stay what they are: where the
+// table's schema forbids nulls Spark reads them as 0, or as nothing at all.
+func (s *Snapshot) ScanToRewrite(ctx context.Context) iter.Seq2[arrow.RecordBatch, error] {
+	return s.scanToRewrite(ctx, s.adds)
+}
+
+func (s *Snapshot) scanToRewrite(ctx context.Context, adds []*Add) iter.Seq2[arrow.RecordBatch, error] {
+	return s.scan(ctx, adds, s.checkRewritable)
+}
+
 func (s *Snapshot) scanFiles(ctx context.Context, adds []*Add) iter.Seq2[arrow.RecordBatch, error] {
+	return s.scan(ctx, adds, func(arrow.RecordBatch) error { return nil })
+}
+
+func (s *Snapshot) scan(ctx context.Context, adds []*Add, check func(arrow.RecordBatch) error) iter.Seq2[arrow.RecordBatch, error] {
 	return func(yield func(arrow.RecordBatch, error) bool) {
-		schema, err := s.schema.Arrow()
+		schema, err := s.schema.asNullable().Arrow()
 		if err != nil {
 			yield(nil, err)
 			return
 		}
 		for _, add := range adds {
 			more := true
+			var refused error
 			err := s.scanFile(ctx, schema, add, func(batch arrow.RecordBatch) bool {
-				more = yield(batch, nil)
-				return more
+				if refused = check(batch); refused == nil {
+					more = yield(batch, nil)
+				}
+				return more && refused == nil
 			})
-			if err != nil {
+			if err = cmp.Or(err, refused); err != nil {
 				yield(nil, fmt.Errorf("read %s of version %d of %s: %w", add.Path, s.version, s.table.URI(), err))
 				return
 			}
@@ -72,6 +91,13 @@ func (s *Snapshot) scanFile(ctx context.Context, schema *arrow.Schema, add *Add,
 		return err
 	}
 	defer object.Close()
+	// What the decoder cannot do with the file, unless the store was at fault.
+	inFile := func(err error) error {
+		if err == nil || ctx.Err() != nil || object.failed() != nil {
+			return cmp.Or(ctx.Err(), object.failed(), err)
+		}
+		return fileFault{err}
+	}
 	var plan *filePlan
 	var source *file.Reader
 	var batches pqarrow.RecordReader
@@ -89,11 +115,17 @@ func (s *Snapshot) scanFile(ctx context.Context, schema *arrow.Schema, add *Add,
 		if err != nil {
 			return err
 		}
+		// By Parquet's types alone: what Arrow's writers add of theirs, such as
+		// dictionaries and large lists, says nothing about the values.
+		if reader.Manifest, err = pqarrow.NewSchemaManifest(source.MetaData().Schema, nil, &reader.Props); err != nil {
+			return err
+		}
+		readInt96Raw(reader.Manifest.Fields, source.MetaData().Schema)
 		batches, err = reader.GetRecordReader(ctx, plan.leaves, nil)
 		return err
 	})
 	if err != nil {
-		return err
+		return inFile(err)
 	}
 	if batches != nil {
 		defer batches.Release()
@@ -120,7 +152,7 @@ func (s *Snapshot) scanFile(ctx context.Context, schema *arrow.Schema, add *Add,
 			return err
 		})
 		if err != nil {
-			return err
+			return inFile(err)
 		}
 		more := rows.NumRows() == 0 || yield(rows)
 		rows.Release()
@@ -276,13 +308,15 @@ func (p *filePlan) yieldNulls(ctx context.Context, rows int64, yield func(arrow.
 type parquetSource interface {
 	parquet.ReaderAtSeeker
 	io.Closer
+	failed() error // of the store, since it was opened
 }
 
 // openObject opens a data file for reading anywhere in it: in place where the
 // bucket is a local folder, in memory where it is small.
 func openObject(ctx context.Context, bucket oss.Bucket, key string, size int64) (parquetSource, error) {
 	if path, ok := oss.LocalPath(bucket, key); ok {
-		return os.Open(path)
+		local, err := os.Open(path)
+		return localFile{local}, err
 	}
 	if size > wholeObject {
 		r := &objectReader{ctx: ctx, bucket: bucket, key: key}
@@ -296,9 +330,14 @@ func openObject(ctx context.Context, bucket oss.Bucket, key string, size int64) 
 	return closable{bytes.NewReader(content)}, nil
 }
 
+type localFile struct{ *os.File }
+
+func (localFile) failed() error { return nil }
+
 type closable struct{ *bytes.Reader }
 
-func (closable) Close() error { return nil }
+func (closable) Close() error  { return nil }
+func (closable) failed() error { return nil }
 
 // objectReader reads ranges of an object.
 type objectReader struct {
@@ -306,20 +345,23 @@ type objectReader struct {
 	ctx    context.Context
 	bucket oss.Bucket
 	key    string
+	err    error
 }
 
-func (*objectReader) Close() error { return nil }
+func (*objectReader) Close() error    { return nil }
+func (r *objectReader) failed() error { return r.err }
 
 type ranges struct{ *objectReader }
 
-func (r ranges) ReadAt(p []byte, offset int64) (int, error) {
+func (r ranges) ReadAt(p []byte, offset int64) (n int, err error) {
 	if len(p) == 0 {
 		return 0, nil
 	}
 	body, err := r.bucket.GetRange(r.ctx, r.key, offset, int64(len(p)))
-	if err != nil {
-		return 0, err
+	if err == nil {
+		defer body.Close()
+		n, err = io.ReadFull(body, p)
 	}
-	defer body.Close()
-	return io.ReadFull(body, p)
+	r.err = err
+	return n, err
 }

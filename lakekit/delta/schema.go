@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -102,6 +103,27 @@ func (s Schema) arrow() (arrow.DataType, error) {
 		return nil, err
 	}
 	return arrow.StructOf(fields...), nil
+}
+
+// asNullable is the schema with nulls allowed everywhere but in the keys of
+// maps. Rows in data files may break the schema of the table: in Arrow's eyes a
+// column that cannot be null has a value everywhere, be it one made up.
+func (s Schema) asNullable() Schema { return nullableType(s).(Schema) }
+
+func nullableType(t DataType) DataType {
+	switch t := t.(type) {
+	case Schema:
+		out := Schema{slices.Clone(t.Fields)}
+		for i, f := range out.Fields {
+			out.Fields[i].Type, out.Fields[i].Nullable = nullableType(f.Type), true
+		}
+		return out
+	case Array:
+		return Array{nullableType(t.Element), true}
+	case Map:
+		return Map{nullableType(t.Key), nullableType(t.Value), true}
+	}
+	return t
 }
 
 var arrowPrimitives = map[Primitive]arrow.DataType{

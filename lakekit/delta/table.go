@@ -28,6 +28,8 @@ type Table struct {
 	now    func() time.Time
 	sleep  func(context.Context, time.Duration) error
 
+	leftAlone leftAlone
+
 	mu     sync.Mutex // guards latest, and keeps loads from running twice
 	latest *Snapshot
 }

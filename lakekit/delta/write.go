@@ -112,7 +112,7 @@ func (t *Table) deleteFiles(ctx context.Context, keys []string) error {
 type tableWriter struct {
 	ctx        context.Context
 	snapshot   *Snapshot
-	schema     *arrow.Schema // of the table
+	schema     *arrow.Schema // of the table; what cannot be null is checked, and never left to the encoder
 	dataSchema Schema
 	dataArrow  *arrow.Schema
 	targetSize int64
@@ -128,12 +128,12 @@ func newTableWriter(ctx context.Context, s *Snapshot, targetSize int64) (*tableW
 	if err := checkWritable(s.protocol, s.metadata, s.schema); err != nil {
 		return nil, err
 	}
-	schema, err := s.schema.Arrow()
+	schema, err := s.schema.asNullable().Arrow()
 	if err != nil {
 		return nil, err
 	}
 	dataSchema := s.dataSchema()
-	dataArrow, err := dataSchema.Arrow()
+	dataArrow, err := dataSchema.asNullable().Arrow()
 	if err != nil {
 		return nil, err
 	}
@@ -177,7 +177,7 @@ func (w *tableWriter) columns(batch arrow.RecordBatch) ([]arrow.Array, error) {
 	for i, f := range w.schema.Fields() {
 		index := slices.IndexFunc(batch.Schema().Fields(), func(given arrow.Field) bool { return strings.EqualFold(given.Name, f.Name) })
 		if index < 0 {
-			if !f.Nullable {
+			if !w.snapshot.schema.Fields[i].Nullable {
 				return nil, fmt.Errorf("%w: column %q is missing and cannot be null", ErrSchemaMismatch, f.Name)
 			}
 			columns[i] = array.MakeArrayOfNull(memory.DefaultAllocator, f.Type, int(batch.NumRows()))
@@ -189,7 +189,8 @@ func (w *tableWriter) columns(batch arrow.RecordBatch) ([]arrow.Array, error) {
 				ErrSchemaMismatch, f.Name, typeName(f.Type), typeName(batch.Column(index).DataType()))
 		}
 		if w.partition == nil { // else the table has these rows already
-			if err := checkValues(column, w.snapshot.schema.Fields[i].Type, f.Nullable, f.Name, nil); err != nil {
+			own := w.snapshot.schema.Fields[i]
+			if err := checkValues(column, own.Type, own.Nullable, f.Name); err != nil {
 				return nil, err
 			}
 		}
@@ -261,6 +262,12 @@ func (w *tableWriter) writePartition(rows arrow.RecordBatch, values map[string]s
 	for start := int64(0); start < data.NumRows(); start += writeChunkRows {
 		chunk := data.NewSlice(start, min(start+writeChunkRows, data.NumRows()))
 		file := w.open[id]
+		if file != nil && file.mixesNaNs(chunk) {
+			if err := w.close(id); err != nil {
+				return err
+			}
+			file = nil
+		}
 		if file == nil {
 			if len(w.open) == maxOpenFiles {
 				if err := w.finish(); err != nil {
@@ -335,6 +342,8 @@ type fileWriter struct {
 	spool   *os.File
 	parquet *pqarrow.FileWriter
 	stats   *fileStats
+	// dictionary says which columns are written with one.
+	dictionary []bool
 }
 
 func newFileWriter(w *tableWriter, folder string, values map[string]string, sample arrow.RecordBatch) (*fileWriter, error) {
@@ -353,8 +362,14 @@ func newFileWriter(w *tableWriter, folder string, values map[string]string, samp
 		key:   fmt.Sprintf("%spart-%05d-%s-c000.%s", folder, part, w.jobID, extension),
 		stats: newFileStats(w.dataSchema, w.snapshot.properties),
 	}
-	// The encoder closes what it writes to; the spool is still to be read.
-	f.parquet, err = pqarrow.NewFileWriter(w.dataArrow, onlyWriter{spool}, writerProperties(codec, sample), arrowWriterProperties)
+	for _, column := range sample.Columns() {
+		f.dictionary = append(f.dictionary, worthDictionary(column))
+	}
+	properties, err := writerProperties(codec, w.dataArrow, f.dictionary)
+	if err == nil {
+		// The encoder closes what it writes to; the spool is still to be read.
+		f.parquet, err = pqarrow.NewFileWriter(w.dataArrow, onlyWriter{spool}, properties, arrowWriterProperties)
+	}
 	if err != nil {
 		f.abort()
 		return nil, fmt.Errorf("begin a data file: %w", err)
@@ -382,8 +397,10 @@ func newSpool() (*os.File, error) {
 var arrowWriterProperties = pqarrow.NewArrowWriterProperties(pqarrow.WithCoerceTimestamps(arrow.Microsecond))
 
 // writerProperties: data page V1 and plain or dictionary encoding, which every
-// reader has.
-func writerProperties(codec string, sample arrow.RecordBatch) *parquet.WriterProperties {
+// reader has. A dictionary is for the columns that it is chosen for, and for
+// nested ones, where the encoder falls back when it grows too large; but not for
+// nested floats: Arrow's dictionaries keep one NaN in place of all.
+func writerProperties(codec string, schema *arrow.Schema, dictionary []bool) (*parquet.WriterProperties, error) {
 	options := []parquet.WriterProperty{
 		parquet.WithCompression(codecs[codec]),
 		parquet.WithDataPageVersion(parquet.DataPageV1),
@@ -393,12 +410,43 @@ func writerProperties(codec string, sample arrow.RecordBatch) *parquet.WriterPro
 	if codec == "zstd" {
 		options = append(options, parquet.WithCompressionLevel(zstdLevel))
 	}
-	for i, column := range sample.Columns() {
-		if !worthDictionary(column) {
-			options = append(options, parquet.WithDictionaryFor(sample.ColumnName(i), false))
+	for i, chosen := range dictionary {
+		if !chosen {
+			options = append(options, parquet.WithDictionaryFor(schema.Field(i).Name, false))
 		}
 	}
-	return parquet.NewWriterProperties(options...)
+	columns, err := pqarrow.ToParquet(schema, nil, arrowWriterProperties)
+	if err != nil {
+		return nil, err
+	}
+	for i := range columns.NumColumns() {
+		column := columns.Column(i)
+		float := column.PhysicalType() == parquet.Types.Double || column.PhysicalType() == parquet.Types.Float
+		if nested := len(column.ColumnPath()) > 1; nested && float {
+			options = append(options, parquet.WithDictionaryPath(column.ColumnPath(), false))
+		}
+	}
+	return parquet.NewWriterProperties(options...), nil
+}
+
+// mixesNaNs tells whether rows have a NaN for a column with a dictionary.
+func (f *fileWriter) mixesNaNs(rows arrow.RecordBatch) bool {
+	for i, column := range rows.Columns() {
+		if f.dictionary[i] && hasNaN(column) {
+			return true
+		}
+	}
+	return false
+}
+
+func hasNaN(column arrow.Array) bool {
+	switch column := column.(type) {
+	case *array.Float64:
+		return slices.ContainsFunc(column.Float64Values(), func(v float64) bool { return v != v })
+	case *array.Float32:
+		return slices.ContainsFunc(column.Float32Values(), func(v float32) bool { return v != v })
+	}
+	return false
 }
 
 // worthDictionary looks at a sample spread over the column: a dictionary pays
@@ -409,9 +457,12 @@ func worthDictionary(column arrow.Array) bool {
 	if column.Len() == 0 {
 		return true
 	}
+	if hasNaN(column) {
+		return false
+	}
 	value := sampler(column)
 	if value == nil {
-		return true // nested: the encoder falls back when the dictionary grows too large
+		return true // nested, see writerProperties
 	}
 	step := max(1, column.Len()/sampleSize)
 	distinct := map[any]struct{}{}

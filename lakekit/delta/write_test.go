@@ -231,7 +231,7 @@ func TestWriteFilesChecksTheSchema(t *testing.T) {
 		{"column too many", Schema{[]Field{{Name: "id", Type: Long}, {Name: "y", Type: Long}}}, `[{"id":1,"y":1}]`, `no column "y" of type bigint (it has id, x)`},
 		{"other type", Schema{[]Field{{Name: "id", Type: Integer}}}, `[{"id":1}]`, `column "id" is bigint in the table and int in the rows`},
 		{"column twice", Schema{[]Field{{Name: "id", Type: Long}, {Name: "ID", Type: Long}}}, `[{"id":1,"ID":1}]`, `column "ID" is in the rows twice`},
-		{"null", Schema{[]Field{{Name: "id", Type: Long, Nullable: true}}}, `[{"id":null}]`, `column "id" has 1 nulls`},
+		{"null", Schema{[]Field{{Name: "id", Type: Long, Nullable: true}}}, `[{"id":null}]`, `column "id" has a null`},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

@@ -72,12 +72,12 @@ func (s *Snapshot) rewriteOrdered(ctx context.Context, files []*Add, columns []s
 	if err != nil {
 		return nil, err
 	}
-	buckets, err := curve.distribute(ctx, s.scanFiles(ctx, files))
+	buckets, err := curve.distribute(ctx, s.scanToRewrite(ctx, files))
 	defer buckets.close()
 	if err != nil {
 		return nil, err
 	}
-	return s.writeFiles(ctx, targetSize, files[0].PartitionValues, curve.sorted(ctx, buckets))
+	return s.rewriteFiles(ctx, files, targetSize, curve.sorted(ctx, buckets))
 }
 
 // zCurve orders rows by the interleaved ranks of their values.

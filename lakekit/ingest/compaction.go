@@ -3,6 +3,7 @@ package ingest
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"taxilake/lakekit/delta"
 )
@@ -24,26 +25,29 @@ func (q *Query) compactLoop(ctx context.Context) {
 		if q.fallingBehind() {
 			continue
 		}
-		result, err := q.compactIfNeeded(ctx)
+		result, leftAlone, err := q.compactIfNeeded(ctx)
 		if ctx.Err() != nil {
 			return
 		}
-		q.noteCompaction(result, err)
+		q.noteCompaction(result, leftAlone, err)
 	}
 }
 
-func (q *Query) compactIfNeeded(ctx context.Context) (delta.CompactResult, error) {
+func (q *Query) compactIfNeeded(ctx context.Context) (result delta.CompactResult, leftAlone []delta.LeftAlone, err error) {
 	none := delta.CompactResult{Version: -1}
 	snapshot, err := q.table.Snapshot(ctx)
-	if err != nil || !snapshot.NeedsAutoCompaction() {
-		return none, err
+	if err != nil {
+		return none, nil, err
 	}
-	result, err := q.table.Compact(ctx, delta.CompactOptions{Auto: true, MaxBytes: maxCompactionBytes})
+	if !snapshot.NeedsAutoCompaction() {
+		return none, snapshot.LeftAlone(), nil
+	}
+	result, err = q.table.Compact(ctx, delta.CompactOptions{Auto: true, MaxBytes: maxCompactionBytes})
 	if errors.Is(err, delta.ErrConflict) {
 		q.log.Debug("auto compaction was overtaken; the next commit looks again", "error", err)
-		return none, nil
+		return none, snapshot.LeftAlone(), nil
 	}
-	return result, err
+	return result, snapshot.LeftAlone(), err
 }
 
 // fallingBehind says that the backlog has grown over the last two batches:
@@ -54,10 +58,16 @@ func (q *Query) fallingBehind() bool {
 	return q.lag > q.lagBefore
 }
 
-func (q *Query) noteCompaction(result delta.CompactResult, err error) {
+func (q *Query) noteCompaction(result delta.CompactResult, leftAlone []delta.LeftAlone, err error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.compactionError = ""
+	if err == nil {
+		if text := skipped(leftAlone); text != skipped(q.leftAlone) {
+			q.log.Warn("auto compaction skips files", "reason", text)
+		}
+		q.leftAlone = leftAlone
+	}
 	if err != nil {
 		q.compactionError = err.Error()
 		q.log.Warn("auto compaction failed, the ingest goes on", "error", err)
@@ -68,4 +78,15 @@ func (q *Query) noteCompaction(result delta.CompactResult, err error) {
 		q.log.Info("auto compaction", "version", result.Version,
 			"files_removed", result.FilesRemoved, "files_added", result.FilesAdded, "bytes", result.BytesAdded)
 	}
+}
+
+// skipped says which files auto compaction leaves alone, and of one of them why.
+func skipped(files []delta.LeftAlone) string {
+	switch len(files) {
+	case 0:
+		return ""
+	case 1:
+		return fmt.Sprintf("one file is not merged with others, the ingest goes on: %v", files[0].Reason)
+	}
+	return fmt.Sprintf("%d files are not merged with others, the ingest goes on; the first of them: %v", len(files), files[0].Reason)
 }

@@ -1,15 +1,20 @@
 package ingest
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/apache/arrow-go/v18/arrow/array"
+	"github.com/apache/arrow-go/v18/arrow/memory"
 
 	"taxilake/lakekit/api"
 	"taxilake/lakekit/delta"
@@ -254,6 +259,72 @@ func TestCompactionFails(t *testing.T) {
 	stop(t, q)
 	w.checkExactlyOnce()
 	w.checkNoOrphans(tablePrefix)
+}
+
+// Files that cannot be rewritten do not keep the others from being merged, and
+// the status says so in plain words.
+func TestCompactionSkips(t *testing.T) {
+	w := newWorld(t, 1)
+	w.wipe(tablePrefix)
+	w.createTable(map[string]string{delta.AutoCompactKey: "true"})
+	// A file with an id that is null, which the table's schema forbids.
+	elsewhere := oss.NewMemory("elsewhere")
+	wrong := delta.Schema{Fields: slices.Clone(recordSchema.Fields)}
+	wrong.Fields[0].Nullable = true
+	other, err := delta.Create(t.Context(), elsewhere, delta.Definition{Schema: wrong})
+	if err != nil {
+		t.Fatal(err)
+	}
+	schema, err := wrong.Arrow()
+	if err != nil {
+		t.Fatal(err)
+	}
+	builder := array.NewRecordBuilder(memory.DefaultAllocator, schema)
+	for i := range wrong.Fields {
+		builder.Field(i).AppendNull()
+	}
+	adds, err := other.WriteFiles(t.Context(), builder.NewRecordBatch())
+	if err != nil {
+		t.Fatal(err)
+	}
+	content, err := oss.ReadAll(t.Context(), elsewhere, adds[0].Path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	table := w.table()
+	if err := table.Bucket().Put(t.Context(), adds[0].Path, bytes.NewReader(content)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := table.Commit(t.Context(), delta.Commit{Operation: "WRITE", Adds: adds, BlindAppend: true}); err != nil {
+		t.Fatal(err)
+	}
+
+	o := w.options()
+	o.Trigger = ProcessingTime(time.Millisecond)
+	q, err := Start(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stop(t, q)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	for s := q.Status(); s.NumCompactions == 0; s = q.Status() {
+		w.sendRecords(1)
+		if err := q.ProcessAllAvailable(ctx); err != nil {
+			t.Fatalf("%v: %+v", err, q.Status())
+		}
+	}
+	s := q.Status()
+	if !strings.HasPrefix(s.CompactionSkipped, "one file is not merged with others, the ingest goes on: ") ||
+		!strings.Contains(s.CompactionSkipped, adds[0].Path) || !strings.Contains(s.CompactionSkipped, `column "id" has a null`) {
+		t.Errorf("skipped: %q", s.CompactionSkipped)
+	}
+	if !s.IsActive || s.CompactionError != "" || s.Error != "" {
+		t.Errorf("%+v", s)
+	}
+	if n := int64(w.snapshot().NumFiles()); n > w.next-47 {
+		t.Errorf("%d files after compaction, of %d", n, w.next)
+	}
 }
 
 // A run begins while another one writes two batches between two of its calls to

@@ -65,6 +65,7 @@ func (q *Query) Status() api.StreamStatus {
 	s.NumRetries = q.numRetries
 	s.NumRowsWithIgnoredFields, s.IgnoredFields = q.ignored.rows, q.ignored.list()
 	s.NumCompactions, s.CompactionError = q.compactions, q.compactionError
+	s.CompactionSkipped = skipped(q.leftAlone)
 	return s
 }
 

@@ -62,6 +62,7 @@ type Query struct {
 	numRetries      int64
 	compactions     int64
 	compactionError string
+	leftAlone       []delta.LeftAlone // by auto compaction
 	progress        []api.StreamProgress
 	idleSince       time.Time // of the last progress
 	retries         int64     // since the last progress, and how long they paused

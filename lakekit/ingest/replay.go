@@ -240,7 +240,7 @@ func (r *replayer) decode(ctx context.Context, table, letters *delta.Snapshot, r
 		size := decoder.size()
 		return data.add(ctx, decoder.flush(), size)
 	}
-	for batch, err := range letters.Scan(ctx) {
+	for batch, err := range letters.ScanToRewrite(ctx) {
 		if err != nil {
 			return 0, err
 		}
@@ -409,7 +409,7 @@ func without(ctx context.Context, snapshot *delta.Snapshot, gone map[letterID]bo
 	}
 	mask := array.NewBooleanBuilder(memory.DefaultAllocator)
 	defer mask.Release()
-	for batch, err := range snapshot.Scan(ctx) {
+	for batch, err := range snapshot.ScanToRewrite(ctx) {
 		if err != nil {
 			return err
 		}

@@ -55,6 +55,7 @@ var known = []struct {
 	{kafka.ErrTopicNotFound, http.StatusNotFound},
 	{kafka.ErrPartitionNotFound, http.StatusNotFound},
 	{ingest.ErrTopicMissing, http.StatusNotFound},
+	{delta.ErrNotRewritable, http.StatusConflict},
 	{delta.ErrInvalid, http.StatusBadRequest},
 	{delta.ErrSchemaMismatch, http.StatusBadRequest},
 	{delta.ErrNotTable, http.StatusNotFound},
