@@ -4,7 +4,7 @@ SHELL := /bin/sh
 JUPYTER := lakekit/jupyter
 LAKEKIT := .bin/lakekit
 
-.PHONY: help setup run lab up down reset status doctor test test-real real-up real-down dataset bench bench-spark lint sbom vulncheck clean
+.PHONY: help setup run lab up down reset status doctor test test-real real-up real-down dataset bench bench-spark lint sbom vulncheck fuzz clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
@@ -64,6 +64,9 @@ sbom: setup ## list what the kit is built from, in CycloneDX: out/sbom
 
 vulncheck: ## look for known vulnerabilities in what the kit reaches
 	@.ci/vulncheck
+
+fuzz: ## run all fuzz targets, a minute each (FUZZTIME=60s)
+	@.ci/fuzz
 
 clean: down real-down ## delete what setup and run have built; data in .lakekit stays
 	@if [ -x $(LAKEKIT) ] && [ -d out/state ]; then LAKEKIT_STATE="$(CURDIR)/out/state" $(LAKEKIT) down; fi

@@ -47,7 +47,7 @@ check "staticcheck" staticcheck ./...
 check "notebooks without outputs" "$PYTHON" "$here/notebooks_clean.py" notebooks/*.ipynb "$here"/*.ipynb
 check "package-lock.json names no registry" no_registry "$here/package-lock.json"
 if command -v shellcheck >/dev/null 2>&1; then
-	check "shellcheck" shellcheck -x "$here"/*.sh docker/*.sh docker/jupyter/*.sh .ci/run .ci/sbom .ci/vulncheck
+	check "shellcheck" shellcheck -x "$here"/*.sh docker/*.sh docker/jupyter/*.sh .ci/run .ci/fuzz .ci/sbom .ci/vulncheck
 else
 	skip "shellcheck" "not installed"
 fi
