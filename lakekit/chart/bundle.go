@@ -2,6 +2,7 @@ package chart
 
 import (
 	"bytes"
+	"context"
 	"crypto/rand"
 	_ "embed"
 	"encoding/base64"
@@ -24,7 +25,7 @@ var liveJS string
 // Bundle draws a chart. Its picture is replaced by a live chart if the page has
 // echarts, or can load it from scriptURL (may be empty), where Script's text is
 // served. Where neither holds, or no script runs, the picture stays.
-func (r *Renderer) Bundle(optionJSON []byte, size Size, scriptURL string) (Bundle, error) {
+func (r *Renderer) Bundle(ctx context.Context, optionJSON []byte, size Size, scriptURL string) (Bundle, error) {
 	option, err := parseOption(optionJSON)
 	if err != nil {
 		return Bundle{}, err
@@ -32,7 +33,7 @@ func (r *Renderer) Bundle(optionJSON []byte, size Size, scriptURL string) (Bundl
 	if size, err = size.orDefault(); err != nil {
 		return Bundle{}, err
 	}
-	svg, err := r.SVG(optionJSON, size.Width, size.Height)
+	svg, err := r.SVG(ctx, optionJSON, size.Width, size.Height)
 	if err != nil {
 		return Bundle{}, err
 	}

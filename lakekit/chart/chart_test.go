@@ -1,6 +1,7 @@
 package chart_test
 
 import (
+	"context"
 	"encoding/base64"
 	"encoding/json"
 	"encoding/xml"
@@ -22,7 +23,7 @@ import (
 	"taxilake/lakekit/chart"
 )
 
-var renderer = sync.OnceValues(func() (*chart.Renderer, error) {
+var echartsSource = sync.OnceValues(func() ([]byte, error) {
 	path := os.Getenv("LAKEKIT_ECHARTS")
 	if path == "" {
 		path = filepath.Join("..", "jupyter", "node_modules", "echarts", "dist", "echarts.min.js")
@@ -30,6 +31,14 @@ var renderer = sync.OnceValues(func() (*chart.Renderer, error) {
 	source, err := os.ReadFile(path)
 	if err != nil {
 		return nil, fmt.Errorf("%w: run `make setup`, or set LAKEKIT_ECHARTS to echarts.min.js", err)
+	}
+	return source, nil
+})
+
+var renderer = sync.OnceValues(func() (*chart.Renderer, error) {
+	source, err := echartsSource()
+	if err != nil {
+		return nil, err
 	}
 	return chart.NewRenderer(source)
 })
@@ -187,7 +196,7 @@ func TestSVG(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			svg, err := open(t).SVG(option(t, test.chart), 800, 420)
+			svg, err := open(t).SVG(t.Context(), option(t, test.chart), 800, 420)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -260,7 +269,7 @@ func read(t testing.TB, svg []byte) drawing {
 // TestSpacing reads off the picture that title, legend, axis names and the
 // labels of the axes keep out of each other's way.
 func TestSpacing(t *testing.T) {
-	svg, err := open(t).SVG(option(t, twoAxesChart()), 800, 420)
+	svg, err := open(t).SVG(t.Context(), option(t, twoAxesChart()), 800, 420)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -330,7 +339,7 @@ func TestFunctions(t *testing.T) {
 		charts.WithYAxisOpts(opts.YAxis{AxisLabel: &opts.AxisLabel{Formatter: opts.FuncOpts("function (v) { return v + ' USD'; }")}}),
 	)
 	c.SetXAxis([]string{"__f__function(){ throw 'run' }__f__"}).AddSeries("function () { throw 'run' }", bars([]float64{4}))
-	svg, err := open(t).SVG(option(t, c), 0, 0)
+	svg, err := open(t).SVG(t.Context(), option(t, c), 0, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -356,12 +365,12 @@ func TestBadOptions(t *testing.T) {
 		{"{}", 100, 1_000_000, "cannot be drawn"},
 		{`{"series":[{"type":"bar","data":[1],"label":{"show":true,"formatter":"function(){ throw new Error('my own') }"}}],"xAxis":{"data":["a"]},"yAxis":{}}`, 0, 0, "my own"},
 	} {
-		_, err := open(t).SVG([]byte(test.option), test.width, test.height)
+		_, err := open(t).SVG(t.Context(), []byte(test.option), test.width, test.height)
 		if err == nil || !strings.Contains(err.Error(), test.want) {
 			t.Errorf("%s is answered with %v, want %q", test.option, err, test.want)
 		}
 	}
-	if _, err := open(t).SVG(option(t, barChart()), 0, 0); err != nil {
+	if _, err := open(t).SVG(t.Context(), option(t, barChart()), 0, 0); err != nil {
 		t.Errorf("after the failures: %v", err)
 	}
 	if _, err := chart.NewRenderer([]byte("var x = 1")); err == nil {
@@ -374,7 +383,7 @@ func TestBundle(t *testing.T) {
 	c := charts.NewBar()
 	c.SetGlobalOptions(charts.WithTitleOpts(opts.Title{Title: hostile}))
 	c.SetXAxis([]string{hostile}).AddSeries(hostile, bars([]float64{1}))
-	b, err := open(t).Bundle(option(t, c), chart.Size{}, "http://127.0.0.1:8080/assets/echarts.min.js?a=1&b=2")
+	b, err := open(t).Bundle(t.Context(), option(t, c), chart.Size{}, "http://127.0.0.1:8080/assets/echarts.min.js?a=1&b=2")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -400,7 +409,7 @@ func TestBundle(t *testing.T) {
 	if svg, err := base64.StdEncoding.DecodeString(source[1]); err != nil || string(svg) != string(b.SVG) {
 		t.Errorf("the picture in the HTML is another one (%v)", err)
 	}
-	other, err := open(t).Bundle(option(t, c), chart.Size{}, "")
+	other, err := open(t).Bundle(t.Context(), option(t, c), chart.Size{}, "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -433,7 +442,7 @@ func TestText(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			b, err := open(t).Bundle([]byte(test.option), chart.Size{}, "")
+			b, err := open(t).Bundle(t.Context(), []byte(test.option), chart.Size{}, "")
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -442,7 +451,7 @@ func TestText(t *testing.T) {
 			}
 		})
 	}
-	b, err := open(t).Bundle(option(t, scatterChart()), chart.Size{}, "")
+	b, err := open(t).Bundle(t.Context(), option(t, scatterChart()), chart.Size{}, "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -453,7 +462,7 @@ func TestText(t *testing.T) {
 
 func TestConcurrency(t *testing.T) {
 	r := open(t)
-	want, err := r.SVG(option(t, pieChart()), 300, 200)
+	want, err := r.SVG(context.Background(), option(t, pieChart()), 300, 200)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -461,7 +470,7 @@ func TestConcurrency(t *testing.T) {
 	var workers sync.WaitGroup
 	for range 8 {
 		workers.Go(func() {
-			svg, err := r.SVG(data, 300, 200)
+			svg, err := r.SVG(context.Background(), data, 300, 200)
 			if err != nil {
 				t.Error(err)
 			} else if len(read(t, svg).texts) != len(read(t, want).texts) {
@@ -478,7 +487,7 @@ func BenchmarkSVG(b *testing.B) {
 		b.Run(name, func(b *testing.B) {
 			r := open(b)
 			for b.Loop() {
-				if _, err := r.SVG(data, 800, 420); err != nil {
+				if _, err := r.SVG(context.Background(), data, 800, 420); err != nil {
 					b.Fatal(err)
 				}
 			}
@@ -487,13 +496,15 @@ func BenchmarkSVG(b *testing.B) {
 }
 
 func BenchmarkNewRenderer(b *testing.B) {
-	source, err := os.ReadFile(filepath.Join("..", "jupyter", "node_modules", "echarts", "dist", "echarts.min.js"))
+	source, err := echartsSource()
 	if err != nil {
 		b.Skip(err)
 	}
 	for b.Loop() {
-		if _, err := chart.NewRenderer(source); err != nil {
+		r, err := chart.NewRenderer(source)
+		if err != nil {
 			b.Fatal(err)
 		}
+		r.Close()
 	}
 }

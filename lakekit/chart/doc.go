@@ -2,7 +2,8 @@
 // it, into output for every place a notebook is read in.
 //
 // Renderer draws static SVG with echarts' own server-side rendering, run by
-// goja without a browser. Bundle wraps it as HTML whose picture becomes a live
+// goja without a browser, in a process of its own within limits of computing and
+// memory. Bundle wraps it as HTML whose picture becomes a live
 // chart where echarts can be had, and as text for a terminal. One theme (see
 // theme.js) spaces titles, axis names and labels and suits light and dark pages.
 //

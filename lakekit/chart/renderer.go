@@ -1,14 +1,10 @@
 package chart
 
 import (
-	_ "embed"
+	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"sync"
 	"time"
-
-	"github.com/dop251/goja"
 )
 
 // Size of a chart in CSS pixels; zero means DefaultSize.
@@ -20,75 +16,62 @@ var DefaultSize = Size{Width: 800, Height: 420}
 // Larger pictures are refused; no screen shows them.
 const maxPixels = 8192
 
-// drawTimeout ends functions in an option that do not return.
-const drawTimeout = 20 * time.Second
+// Error says what is wrong with a chart.
+type Error struct{ Message string }
 
-//go:embed theme.js
-var themeJS string
+func (e *Error) Error() string { return e.Message }
 
-//go:embed functions.js
-var functionsJS string
+func mistake(format string, args ...any) error { return &Error{fmt.Sprintf(format, args...)} }
 
-// echarts asks for timers and a console at load; server-side rendering never
-// needs a timer to fire.
-const hostJS = `var self = this, window = undefined;
-function setTimeout() { return 0 } function clearTimeout() {}
-function setInterval() { return 0 } function clearInterval() {}
-var console = { log: function () {}, warn: function () {}, error: function () {}, info: function () {} };`
+// bounds are what the drawing of one chart may take. An option may hold functions,
+// which can do anything: the time is the processor's, so that a busy machine draws
+// what an idle one does.
+type bounds struct {
+	Time    time.Duration // of computing
+	Memory  int64         // bytes, with those of the library
+	Picture int           // bytes of SVG
+}
 
-const drawJS = `(function (theme, functions, optionJSON, width, height) {
-  var option = theme(echarts, functions(JSON.parse(optionJSON)));
-  option.animation = false;
-  // Progressive drawing waits for a next frame, which never comes here.
-  [].concat(option.series || []).forEach(function (s) { s.progressive = 0; s.animation = false; });
-  var chart = echarts.init(null, 'lakekit', { renderer: 'svg', ssr: true, width: width, height: height });
-  try {
-    chart.setOption(option);
-    return chart.renderToSVGString();
-  } finally {
-    chart.dispose();
-  }
-})`
+var defaultBounds = bounds{Time: time.Minute, Memory: 1 << 30, Picture: 24 << 20}
 
-// Renderer draws charts as SVG. Its methods may be called at the same time;
-// they take turns.
+// Renderer draws charts as SVG, in a process of its own: what a chart's functions
+// do there, be it that they never end, ends with it. Its methods may be called at
+// the same time; they take turns.
 type Renderer struct {
-	mu                     sync.Mutex
-	vm                     *goja.Runtime
-	draw, theme, functions goja.Value
+	source []byte
+	bounds bounds
+	turn   chan struct{}
+	worker *worker // nil: the next drawing starts one
 }
 
 // NewRenderer loads echarts (dist/echarts.min.js of version 6), which takes
-// some tenths of a second.
+// some tenths of a second. The caller closes the renderer.
 func NewRenderer(echartsSource []byte) (*Renderer, error) {
-	r := &Renderer{vm: goja.New()}
-	for _, script := range []struct {
-		name, source string
-		value        *goja.Value
-	}{
-		{"host.js", hostJS, nil},
-		{"echarts.min.js", string(echartsSource), nil},
-		{"theme.js", themeJS, &r.theme},
-		{"functions.js", functionsJS, &r.functions},
-		{"draw.js", drawJS, &r.draw},
-	} {
-		value, err := r.vm.RunScript(script.name, script.source)
-		if err != nil {
-			return nil, fmt.Errorf("load chart library: %w", err)
-		}
-		if script.value != nil {
-			*script.value = value
-		}
-	}
-	if lib := r.vm.Get("echarts"); lib == nil || goja.IsUndefined(lib) {
-		return nil, errors.New("load chart library: the script defines no echarts; dist/echarts.min.js is the file wanted")
+	return newRenderer(echartsSource, defaultBounds)
+}
+
+func newRenderer(source []byte, bounds bounds) (*Renderer, error) {
+	r := &Renderer{source: source, bounds: bounds, turn: make(chan struct{}, 1)}
+	var err error
+	if r.worker, err = startWorker(context.Background(), source, bounds); err != nil {
+		return nil, err
 	}
 	return r, nil
 }
 
+// Close waits for the drawing and ends the process.
+func (r *Renderer) Close() {
+	r.turn <- struct{}{}
+	defer func() { <-r.turn }()
+	if r.worker != nil {
+		r.worker.end()
+		r.worker = nil
+	}
+}
+
 // SVG draws a chart. The option is the JSON of a go-echarts chart (its JSON
-// method, or the Option of RenderSnippet).
-func (r *Renderer) SVG(optionJSON []byte, width, height int) ([]byte, error) {
+// method, or the Option of RenderSnippet). The drawing ends with ctx.
+func (r *Renderer) SVG(ctx context.Context, optionJSON []byte, width, height int) ([]byte, error) {
 	size, err := Size{width, height}.orDefault()
 	if err != nil {
 		return nil, err
@@ -96,21 +79,23 @@ func (r *Renderer) SVG(optionJSON []byte, width, height int) ([]byte, error) {
 	if _, err := parseOption(optionJSON); err != nil {
 		return nil, err
 	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	draw, _ := goja.AssertFunction(r.draw)
-	watchdog := time.AfterFunc(drawTimeout, func() { r.vm.Interrupt("drawing took longer than " + drawTimeout.String()) })
-	value, err := draw(goja.Undefined(), r.theme, r.functions, r.vm.ToValue(string(optionJSON)), r.vm.ToValue(size.Width), r.vm.ToValue(size.Height))
-	watchdog.Stop()
-	r.vm.ClearInterrupt()
-	if err != nil {
-		var thrown *goja.Exception
-		if errors.As(err, &thrown) {
-			return nil, fmt.Errorf("draw chart: %s", thrown.Value())
-		}
-		return nil, fmt.Errorf("draw chart: %w", err)
+	select {
+	case r.turn <- struct{}{}:
+		defer func() { <-r.turn }()
+	case <-ctx.Done():
+		return nil, fmt.Errorf("wait to draw chart: %w", context.Cause(ctx))
 	}
-	return []byte(value.String()), nil
+	if r.worker == nil {
+		if r.worker, err = startWorker(ctx, r.source, r.bounds); err != nil {
+			return nil, err
+		}
+	}
+	svg, err := r.worker.draw(ctx, drawing{optionJSON, size})
+	if r.worker.broken {
+		r.worker.end()
+		r.worker = nil
+	}
+	return svg, err
 }
 
 func (s Size) orDefault() (Size, error) {
@@ -121,7 +106,7 @@ func (s Size) orDefault() (Size, error) {
 		s.Height = DefaultSize.Height
 	}
 	if s.Width < 0 || s.Height < 0 || s.Width > maxPixels || s.Height > maxPixels {
-		return Size{}, fmt.Errorf("a chart of %d x %d pixels cannot be drawn: each side is 1 to %d", s.Width, s.Height, maxPixels)
+		return Size{}, mistake("a chart of %d x %d pixels cannot be drawn: each side is 1 to %d", s.Width, s.Height, maxPixels)
 	}
 	return s, nil
 }
@@ -129,10 +114,10 @@ func (s Size) orDefault() (Size, error) {
 func parseOption(optionJSON []byte) (map[string]any, error) {
 	var option map[string]any
 	if err := json.Unmarshal(optionJSON, &option); err != nil {
-		return nil, fmt.Errorf("read chart option: %w; it is the JSON of a chart, as its JSON method returns it", err)
+		return nil, mistake("read chart option: %v; it is the JSON of a chart, as its JSON method returns it", err)
 	}
 	if option == nil {
-		return nil, errors.New("read chart option: it is null; it is the JSON of a chart, as its JSON method returns it")
+		return nil, mistake("read chart option: it is null; it is the JSON of a chart, as its JSON method returns it")
 	}
 	return option, nil
 }

@@ -146,7 +146,7 @@ func shade(v, least, most float64, there bool) string {
 	case most == least:
 		return shades[2]
 	}
-	return shades[int(math.Round((v-least)/(most-least)*4))]
+	return shades[int(math.Round(share(v, least, most)*4))]
 }
 
 // readPoint reads a number, an object with a value, or a list of coordinates.
@@ -229,18 +229,21 @@ func block(v, least, most float64) rune {
 	if most == least {
 		return '▄'
 	}
-	return '▁' + rune(math.Round((v-least)/(most-least)*7))
+	return '▁' + rune(math.Round(share(v, least, most)*7))
 }
 
 func mean(values []float64) float64 {
-	sum, n := 0.0, 0
+	mean, n := 0.0, 0.0
 	for _, v := range values {
 		if !math.IsNaN(v) {
-			sum += v
 			n++
+			mean += v/n - mean/n // a sum could be beyond the largest number
 		}
 	}
-	return sum / float64(n)
+	if n == 0 {
+		return math.NaN()
+	}
+	return mean
 }
 
 // writeCloud draws pairs of numbers as a grid of braille dots.
@@ -322,7 +325,17 @@ func scale(v, least, most float64, steps int) int {
 	if most == least {
 		return steps / 2
 	}
-	return min(int((v-least)/(most-least)*float64(steps)), steps-1)
+	return min(int(share(v, least, most)*float64(steps)), steps-1)
+}
+
+// share is where v lies between least and most, from 0 to 1. The difference of
+// the largest numbers is beyond them, that of their halves is not.
+func share(v, least, most float64) float64 {
+	s := (v/2 - least/2) / (most/2 - least/2)
+	if !(s > 0) {
+		return 0
+	}
+	return min(s, 1)
 }
 
 // number writes at most four significant digits, whole ones in full.

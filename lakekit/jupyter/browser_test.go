@@ -114,7 +114,7 @@ func TestChartIsLiveOffline(t *testing.T) {
 		t.Fatal(err)
 	}
 	option := `{"title": {"text": "Trips by hour"}, "xAxis": {"data": ["0", "1"]}, "yAxis": {}, "series": [{"type": "bar", "data": [3, 5]}]}`
-	bundle, err := renderer.Bundle([]byte(option), chart.Size{Width: 600, Height: 400}, "")
+	bundle, err := renderer.Bundle(t.Context(), []byte(option), chart.Size{Width: 600, Height: 400}, "")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,6 +13,7 @@ import (
 	confluent "github.com/confluentinc/confluent-kafka-go/v2/kafka"
 
 	"taxilake/lakekit/api"
+	"taxilake/lakekit/chart"
 	"taxilake/lakekit/delta"
 	"taxilake/lakekit/ingest"
 	"taxilake/lakekit/kafka"
@@ -92,6 +93,9 @@ func statusOf(err error) int {
 		return f.status
 	}
 	if _, mistake := errors.AsType[*query.Error](err); mistake {
+		return http.StatusBadRequest
+	}
+	if _, mistake := errors.AsType[*chart.Error](err); mistake {
 		return http.StatusBadRequest
 	}
 	for _, k := range known {

@@ -20,6 +20,7 @@ import (
 const (
 	someBody  = 256 << 10
 	largeBody = 8 << 20
+	chartBody = 4 << 20
 )
 
 // Handler is the server's HTTP face.
@@ -88,7 +89,7 @@ func (s *Server) routes() []route {
 
 		{pattern: "GET /api/objects", query: uri, serve: answer(s, s.objects), turns: looks},
 		{pattern: "POST /api/sql", body: largeBody, serve: answer(s, s.sql), turns: statements},
-		{pattern: "POST /api/charts", body: largeBody, serve: answer(s, s.drawChart), turns: drawings},
+		{pattern: "POST /api/charts", body: chartBody, serve: answer(s, s.drawChart), turns: drawings},
 		// To find out whether the store can be written to, something is written.
 		{pattern: "POST /api/doctor/kafka", serve: answer(s, s.diagnoseKafka), turns: looks},
 		{pattern: "POST /api/doctor/store", serve: answer(s, s.diagnoseStore), turns: looks},
@@ -216,13 +217,13 @@ func (s *Server) drawChart(r *http.Request) (api.Picture, error) {
 	if err != nil {
 		return api.Picture{}, err
 	}
-	renderer, err := s.renderer()
+	renderer, err := s.charts.open(s.settings)
 	if err != nil {
 		return api.Picture{}, err
 	}
-	bundle, err := renderer.Bundle([]byte(request.Option), chart.Size{Width: request.Width, Height: request.Height}, s.assetURL())
+	bundle, err := renderer.Bundle(r.Context(), []byte(request.Option), chart.Size{Width: request.Width, Height: request.Height}, s.assetURL())
 	if err != nil {
-		return api.Picture{}, failure{http.StatusBadRequest, err}
+		return api.Picture{}, err
 	}
 	return api.Picture{HTML: bundle.HTML, Text: bundle.Text}, nil
 }

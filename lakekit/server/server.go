@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -26,7 +27,7 @@ type Server struct {
 	bucket   oss.Bucket
 	kafka    kafka.Config
 	engine   *query.Engine
-	renderer func() (*chart.Renderer, error)
+	charts   charts
 	traffic  *traffic
 	streams  *streams
 
@@ -57,8 +58,7 @@ func Open(ctx context.Context, s *settings.Settings, log *slog.Logger) (*Server,
 	}
 	server := &Server{
 		settings: s, log: log, bucket: bucket, kafka: kafkaConfig(s), engine: engine,
-		renderer: sync.OnceValues(func() (*chart.Renderer, error) { return openRenderer(s) }),
-		tables:   map[string]*delta.Table{},
+		tables: map[string]*delta.Table{},
 	}
 	if s.Profile != settings.Embedded {
 		if err := server.prepareStore(ctx); err != nil { // to be tried again before the first write
@@ -77,6 +77,7 @@ func Open(ctx context.Context, s *settings.Settings, log *slog.Logger) (*Server,
 // Close stops producing runs after what they have handed over is delivered and
 // streams between two batches; both are remembered.
 func (s *Server) Close(ctx context.Context) error {
+	defer s.charts.close()
 	return errors.Join(s.traffic.close(ctx), s.streams.close(ctx), s.engine.Close())
 }
 
@@ -93,12 +94,32 @@ func echartsFile(s *settings.Settings) string {
 	return filepath.Join(s.Home, "lakekit", "jupyter", "node_modules", "echarts", "dist", "echarts.min.js")
 }
 
-func openRenderer(s *settings.Settings) (*chart.Renderer, error) {
+// charts draws with a renderer that the first chart opens.
+type charts struct {
+	mutex    sync.Mutex
+	renderer *chart.Renderer
+}
+
+func (c *charts) open(s *settings.Settings) (*chart.Renderer, error) {
+	c.mutex.Lock()
+	defer c.mutex.Unlock()
+	if c.renderer != nil {
+		return c.renderer, nil
+	}
 	source, err := os.ReadFile(echartsFile(s))
 	if err != nil {
-		return nil, fmt.Errorf("drawing a chart: the chart library is missing (%w): run `make setup`", err)
+		return nil, failure{http.StatusServiceUnavailable, fmt.Errorf("drawing a chart: the chart library is missing (%w): run `make setup`", err)}
 	}
-	return chart.NewRenderer(source)
+	c.renderer, err = chart.NewRenderer(source)
+	return c.renderer, err
+}
+
+func (c *charts) close() {
+	c.mutex.Lock()
+	defer c.mutex.Unlock()
+	if c.renderer != nil {
+		c.renderer.Close()
+	}
 }
 
 // plain gives every address of a folder in one writing: no doubled and no last
