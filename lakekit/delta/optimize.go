@@ -11,7 +11,8 @@ import (
 // partition.
 type OptimizeOptions struct {
 	// Where chooses partitions, such as "day >= '2009-06-15' AND city IN ('NY',
-	// 'LA')": conditions on partition columns, joined by AND. "" is all.
+	// 'LA')": conditions on partition columns, joined by AND. "" is all. Times
+	// without a zone are UTC, here and in partitions.
 	Where string
 	// ZOrderBy rewrites all files of the chosen partitions, large ones too, with
 	// the rows ordered along a Z curve of these columns, so that files hold

@@ -36,6 +36,21 @@ func TestPredicates(t *testing.T) {
 			t.Errorf("%s is %v, error %v", test.where, got, err)
 		}
 	}
+	floats := []Field{column("x", Double), column("f", Float)}
+	for _, test := range []struct {
+		where, x, f string
+		want        bool
+	}{
+		{"x > 5", "NaN", "", true}, {"x = 'NaN'", "NaN", "", true}, {"x >= 'NaN'", "NaN", "", true}, {"x > 'Infinity'", "NaN", "", true},
+		{"x < 0", "NaN", "", false}, {"x != 1", "NaN", "", true}, {"x IN (1, 'NaN')", "NaN", "", true}, {"x < 'NaN'", "Infinity", "", true},
+		{"x <= 'NaN'", "NaN", "", true}, {"x < 'NaN'", "NaN", "", false}, {"x = 0", "-0.0", "", true}, {"x < 0", "-0.0", "", false},
+		{"f > 5", "", "NaN", true}, {"f = 0.1", "", "0.1", false}, {"f > 0.1", "", "0.1", true}, {"f = 0.5", "", "0.5", true}, {"f < '-Infinity'", "", "-Infinity", false},
+	} {
+		p := must[predicate](t)(parsePredicate(test.where, floats))
+		if got, err := p.matches(PartitionValues{"x": test.x, "f": test.f}); err != nil || got != test.want {
+			t.Errorf("%s of %q, %q is %v, error %v", test.where, test.x, test.f, got, err)
+		}
+	}
 	for where, says := range map[string]string{
 		"":                  "ends too early",
 		"fare = 3":          "no partition column (they are: city, day, n, price, ok, at, x, a b)",

@@ -157,7 +157,11 @@ func (p *predicateParser) literal(column Field) (any, error) {
 	} else if column.Type == String || column.Type == Binary {
 		return nil, fmt.Errorf("%s is a %s: write the value as '%s'", column.Name, column.Type, word)
 	}
-	value, err := partitionKey(word, column.Type)
+	t := column.Type
+	if t == Float { // of which 0.1 is none: it is compared as a double, as in Spark
+		t = Double
+	}
+	value, err := partitionKey(word, t)
 	if err != nil {
 		return nil, fmt.Errorf("%q is no %s: %w", word, column.Type, err)
 	}
@@ -228,7 +232,9 @@ func partitionKey(text string, t DataType) (any, error) {
 		return text, nil
 	case Boolean:
 		return strconv.ParseBool(text)
-	case Float, Double:
+	case Float:
+		return strconv.ParseFloat(text, 32)
+	case Double:
 		return strconv.ParseFloat(text, 64)
 	case Date:
 		return time.Parse(time.DateOnly, text)
@@ -251,7 +257,11 @@ func compareKeys(a, b any) int {
 	case string:
 		return cmp.Compare(a, b.(string))
 	case float64:
-		return cmp.Compare(a, b.(float64))
+		b := b.(float64)
+		if (a != a) != (b != b) { // NaN is above all numbers, as in Spark; cmp has it below
+			return -cmp.Compare(a, b)
+		}
+		return cmp.Compare(a, b)
 	case time.Time:
 		return a.Compare(b.(time.Time))
 	case *big.Rat:

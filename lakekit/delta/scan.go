@@ -33,8 +33,10 @@ const (
 // Scan reads the rows of the snapshot, file by file, with the columns of the
 // table's schema: partition columns are filled in, columns that a file does
 // not have are null. Arrow's schema of the batches allows nulls everywhere:
-// files may hold some where the table's schema forbids them. An error ends it.
-// A batch is released when the loop asks for the next one; Retain keeps it.
+// files may hold some where the table's schema forbids them. A timestamp of a
+// partition that is written without a zone, as old engines do, is taken as UTC.
+// An error ends it. A batch is released when the loop asks for the next one;
+// Retain keeps it.
 func (s *Snapshot) Scan(ctx context.Context) iter.Seq2[arrow.RecordBatch, error] {
 	return s.scanFiles(ctx, s.adds)
 }
