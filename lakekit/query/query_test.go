@@ -286,10 +286,80 @@ func TestPartitionYears(t *testing.T) {
 		{"-0044-03-15", delta.Date, "-0044-03-15"},
 		{"+1", delta.String, "+1"},
 	} {
-		r := mustQuery(t, e, "SELECT "+partitionValue(test.text, test.as)+" AS x", Request{})
+		r := mustQuery(t, e, "SELECT "+partitionValue(test.text, test.as, zone{location: time.UTC})+" AS x", Request{})
 		if got := r.Strings("x")[0]; got != test.want {
 			t.Errorf("%s is %s, want %s", test.text, got, test.want)
 		}
+	}
+}
+
+// TestPartitionTimes: a time of a partition without a zone is one of the
+// session's, as Spark reads it; the files are skipped by the same one.
+func TestPartitionTimes(t *testing.T) {
+	const micros = "2006-01-02T15:04:05.999999Z"
+	tests := []struct{ zone, text, want string }{
+		{"", "2021-09-08 11:11:11", "2021-09-08T11:11:11Z"},
+		{"UTC", "2021-09-08 11:11:11.000001", "2021-09-08T11:11:11.000001Z"},
+		{"America/Los_Angeles", "2021-09-08 11:11:11", "2021-09-08T18:11:11Z"},
+		{"America/Los_Angeles", "2021-12-08 11:11:11.5", "2021-12-08T19:11:11.5Z"},
+		{"America/Los_Angeles", "2021-09-08T11:11:11Z", "2021-09-08T11:11:11Z"},
+		{"America/Los_Angeles", "2021-09-08T11:11:11.123456Z", "2021-09-08T11:11:11.123456Z"},
+		{"America/Los_Angeles", "2021-09-08T11:11:11", "2021-09-08T18:11:11Z"},
+		{"America/Los_Angeles", "2021-09-08 11:11:11+02:00", "2021-09-08T09:11:11Z"},
+		{"America/Los_Angeles", "2021-09-08", "2021-09-08T07:00:00Z"},
+		// Clocks went from 02:00 to 03:00, and back from 02:00 to 01:00.
+		{"America/Los_Angeles", "2021-03-14 01:59:59.999999", "2021-03-14T09:59:59.999999Z"},
+		{"America/Los_Angeles", "2021-03-14 02:30:00", "2021-03-14T10:30:00Z"},
+		{"America/Los_Angeles", "2021-03-14 03:00:00", "2021-03-14T10:00:00Z"},
+		{"America/Los_Angeles", "2021-11-07 01:30:00", "2021-11-07T08:30:00Z"},
+		{"America/Los_Angeles", "2021-11-07 02:00:00", "2021-11-07T10:00:00Z"},
+		{"Australia/Lord_Howe", "2021-10-03 02:15:00", "2021-10-02T15:45:00Z"}, // half an hour is left out
+		{"Pacific/Apia", "2011-12-30 12:00:00", "2011-12-30T22:00:00Z"},        // a whole day
+		{"Asia/Kolkata", "2021-09-08 11:11:11", "2021-09-08T05:41:11Z"},
+		{"+08:00", "2021-09-08 11:11:11", "2021-09-08T03:11:11Z"},
+		{"Asia/Shanghai", "0002-01-01 00:00:00", "0001-12-31T15:54:17Z"}, // by the sun
+	}
+	schema := delta.Schema{Fields: []delta.Field{{Name: "id", Type: delta.Long, Nullable: true}, {Name: "began", Type: delta.Timestamp, Nullable: true}}}
+	arrowSchema, err := schema.Arrow()
+	if err != nil {
+		t.Fatal(err)
+	}
+	table := create(t, oss.NewMemory("lake"), schema, "began")
+	var adds []delta.Add
+	for i, test := range tests {
+		b := array.NewRecordBuilder(memory.DefaultAllocator, arrowSchema)
+		b.Field(0).(*array.Int64Builder).Append(int64(i))
+		b.Field(1).AppendNull()
+		written, err := table.WriteFiles(t.Context(), b.NewRecordBatch())
+		if err != nil {
+			t.Fatal(err)
+		}
+		written[0].PartitionValues = delta.PartitionValues{"began": test.text}
+		adds = append(adds, written...)
+	}
+	if _, err := table.Commit(t.Context(), delta.Commit{Operation: "WRITE", Adds: adds, BlindAppend: true}); err != nil {
+		t.Fatal(err)
+	}
+	e := openEngine(t)
+	request := tables(map[string]*delta.Table{"t": table})
+	for i, test := range tests {
+		t.Run(test.zone+" "+test.text, func(t *testing.T) {
+			request := request
+			request.TimeZone = test.zone
+			got := mustQuery(t, e, fmt.Sprintf("SELECT began FROM t WHERE id = %d", i), request)
+			if at := got.Rows[0][0].(time.Time).UTC().Format(micros); at != test.want {
+				t.Errorf("it is %s, want %s", at, test.want)
+			}
+			for _, where := range []string{"began = TIMESTAMP '" + test.want + "'", "'" + test.want + "' = began", "began BETWEEN TIMESTAMP '" + test.want + "' AND TIMESTAMP '" + test.want + "'"} {
+				got := mustQuery(t, e, "SELECT count(*) AS n FROM t WHERE "+where+fmt.Sprintf(" AND id = %d", i), request)
+				if got.Ints("n")[0] != 1 {
+					t.Errorf("%s: no row; %d files skipped", where, got.Tables[0].FilesSkipped)
+				}
+				if got.Tables[0].FilesSkipped < len(tests)/2 {
+					t.Errorf("%s: %d files skipped", where, got.Tables[0].FilesSkipped)
+				}
+			}
+		})
 	}
 }
 

@@ -63,7 +63,13 @@ type skipping struct {
 	b        *sandbox
 	snapshot *delta.Snapshot
 	filter   filter
-	used     []string // partition columns, by physical name
+	used     []usedPartition
+}
+
+// usedPartition is a partition column of the filters.
+type usedPartition struct {
+	physical string
+	dataType delta.DataType
 }
 
 // The tables and columns of the planning; dropped before the statement's own.
@@ -119,7 +125,7 @@ func (s *skipping) ask(ctx context.Context, files []delta.Add, condition string)
 		for i, f := range files {
 			row[0], row[1] = int32(i), f.Stats
 			for j, column := range s.used {
-				row[2+j] = f.PartitionValues[column]
+				row[2+j] = partitionText(f.PartitionValues[column.physical], column.dataType, s.b.zone)
 			}
 			if err := appender.AppendRow(row...); err != nil {
 				return errors.Join(err, appender.Close())
@@ -409,16 +415,17 @@ func (s *skipping) column(expression any) (fileColumn, bool) {
 }
 
 func (s *skipping) partitionColumn(physical string, t delta.DataType) fileColumn {
-	i := slices.Index(s.used, physical)
+	used := usedPartition{physical, t}
+	i := slices.Index(s.used, used)
 	if i < 0 {
 		i = len(s.used)
-		s.used = append(s.used, physical)
+		s.used = append(s.used, used)
 	}
 	text := fmt.Sprintf("partition%d", i)
 	c := fileColumn{dataType: t, someNull: "(" + text + " = '')", someValue: "(" + text + " <> '')"}
 	value := fmt.Sprintf("TRY_CAST(%s AS %s)", text, duckdbType(t))
-	if t == delta.Timestamp {
-		value = fmt.Sprintf("TRY_CAST(CASE WHEN %s LIKE '%%Z' THEN %s ELSE %s || '+00' END AS TIMESTAMPTZ)", text, text, text)
+	if t == delta.Float { // see promoteFloats
+		value = "CAST(" + value + " AS DOUBLE)"
 	}
 	c.low, c.high = value, value
 	return c
@@ -449,11 +456,11 @@ func dataColumn(physical string, f delta.Field) fileColumn {
 		c.high = fmt.Sprintf("CASE WHEN length(%s) >= %d THEN %s || chr(1114111) ELSE %s END", c.high, shortestCut, c.high, c.high)
 	case delta.Float, delta.Double:
 		c.unordered = true
-		if t == delta.Double && f.Widened() {
+		if t == delta.Float || f.Widened() {
 			// 0.7 in the statistics of a file of floats stands for the float, which as
-			// a double is 0.699999988079071.
-			c.low = fmt.Sprintf("least(%s, TRY_CAST(%s AS FLOAT))", c.low, stat("minValues"))
-			c.high = fmt.Sprintf("greatest(%s, TRY_CAST(%s AS FLOAT))", c.high, stat("maxValues"))
+			// a double is 0.699999988079071; as such it is compared, see promoteFloats.
+			c.low = fmt.Sprintf("least(TRY_CAST(%s AS DOUBLE), TRY_CAST(%s AS FLOAT))", stat("minValues"), stat("minValues"))
+			c.high = fmt.Sprintf("greatest(TRY_CAST(%s AS DOUBLE), TRY_CAST(%s AS FLOAT))", stat("maxValues"), stat("maxValues"))
 		}
 		c.low = fmt.Sprintf("CASE WHEN NOT isnan(%s) THEN %s END", c.low, c.low)
 	case delta.Timestamp:

@@ -118,7 +118,7 @@ func (s *statement) pinned(ctx context.Context, ref tableRef, table *delta.Table
 		snapshot, err := table.SnapshotAt(ctx, version)
 		return s.travelled(snapshot, err, ref, clause.version)
 	}
-	at, err := parseTimestamp(unquoteWith(clause.timestamp.source), zone.location)
+	at, err := parseTimestamp(unquoteWith(clause.timestamp.source), zone)
 	if err != nil {
 		return nil, s.errorAt(clause.timestamp.start, "TIMESTAMP AS OF takes a date or a time, such as TIMESTAMP AS OF '2026-01-31 12:00:00'")
 	}
@@ -142,15 +142,16 @@ func (s *statement) travelled(snapshot *delta.Snapshot, err error, ref tableRef,
 
 // parseTimestamp reads what Spark reads: a date, or a time with or without
 // fraction and zone.
-func parseTimestamp(s string, location *time.Location) (time.Time, error) {
-	var err error
-	for _, layout := range []string{time.DateOnly, "2006-01-02 15:04", time.DateTime, "2006-01-02T15:04:05", "2006-01-02 15:04:05Z07:00", time.RFC3339} {
-		var t time.Time
-		if t, err = time.ParseInLocation(layout, strings.TrimSpace(s), location); err == nil {
-			return t, nil
-		}
+func parseTimestamp(s string, zone zone) (time.Time, error) {
+	s = strings.TrimSpace(s)
+	if local, ok := parseWallClock(s); ok {
+		return zone.instant(local), nil
 	}
-	return time.Time{}, err
+	at, err := time.Parse("2006-01-02 15:04:05Z07:00", s)
+	if err != nil {
+		at, err = time.Parse(time.RFC3339, s)
+	}
+	return at, err
 }
 
 // plan decides by statistics and partition values which files the statement
@@ -284,7 +285,7 @@ func (s *source) install(ctx context.Context, b *sandbox) error {
 				return err
 			}
 		}
-		branch, err := s.branchSQL(g, deletedTable)
+		branch, err := s.branchSQL(g, deletedTable, b.zone)
 		if err != nil {
 			return fmt.Errorf("version %d: read %s: %w", s.snapshot.Version(), g.files[0].add.Path, err)
 		}
@@ -327,7 +328,7 @@ func (b *sandbox) createDeleted(ctx context.Context, name string, files []source
 
 // branchSQL reads the files of one group. Columns that came after a file was
 // written are NULL, and columns that are no more are left out.
-func (s *source) branchSQL(g *group, deletedTable string) (string, error) {
+func (s *source) branchSQL(g *group, deletedTable string, zone zone) (string, error) {
 	mapping := s.snapshot.ColumnMapping()
 	if mapping == delta.MappingID && !g.shape.hasFieldIDs() {
 		return "", fmt.Errorf("%w: column mapping by id of a file without field ids", delta.ErrUnsupported)
@@ -341,7 +342,7 @@ func (s *source) branchSQL(g *group, deletedTable string) (string, error) {
 			if !ok {
 				return "", fmt.Errorf("%w: no value for partition column %q", delta.ErrCorruptLog, f.Name)
 			}
-			value = partitionValue(text, f.Type)
+			value = partitionValue(text, f.Type, zone)
 		} else {
 			var err error
 			if value, err = reader.column(f); err != nil {
@@ -384,22 +385,31 @@ func isPartitionColumn(columns []string, name string) bool {
 	return slices.ContainsFunc(columns, func(c string) bool { return strings.EqualFold(c, name) })
 }
 
-// partitionValue writes a value of a partition as a constant (PROTOCOL.md,
-// section Partition Value Serialization): empty is NULL, timestamps are in UTC.
-func partitionValue(text string, t delta.DataType) string {
+// partitionValue writes a value of a partition as a constant; empty is NULL.
+func partitionValue(text string, t delta.DataType, zone zone) string {
+	switch {
+	case text == "":
+		return nullOf(t)
+	case t == delta.Binary:
+		return "encode(" + quote(text) + ")"
+	}
+	return "CAST(" + quote(partitionText(text, t, zone)) + " AS " + duckdbType(t) + ")"
+}
+
+// partitionText is a value of a partition as DuckDB reads it (PROTOCOL.md,
+// section Partition Value Serialization). A timestamp without a zone is one of
+// the session's, as in Spark: that of who wrote it is not known.
+func partitionText(text string, t delta.DataType, zone zone) string {
 	switch t {
 	case delta.Date, delta.Timestamp, delta.TimestampNTZ:
 		text = strings.TrimPrefix(text, "+") // as Java writes a year beyond 9999
 	}
-	switch {
-	case text == "":
-		return nullOf(t)
-	case t == delta.Timestamp && !strings.HasSuffix(text, "Z"):
-		text += "+00"
-	case t == delta.Binary:
-		return "encode(" + quote(text) + ")"
+	if t == delta.Timestamp {
+		if local, ok := parseWallClock(text); ok {
+			return zone.instant(local).Format("2006-01-02 15:04:05.000000+00")
+		}
 	}
-	return "CAST(" + quote(text) + " AS " + duckdbType(t) + ")"
+	return text
 }
 
 var duckdbPrimitives = map[delta.Primitive]string{

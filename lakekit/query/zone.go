@@ -2,6 +2,8 @@ package query
 
 import (
 	"fmt"
+	"regexp"
+	"strconv"
 	"time"
 	_ "time/tzdata" // a machine without a zone database still knows the zones
 
@@ -58,6 +60,40 @@ func loadZone(name string) (zone, error) {
 		z.duckdbName = fmt.Sprintf("Etc/GMT%+d", int(-z.offset/time.Hour)) // POSIX counts the other way
 	}
 	return z, nil
+}
+
+// instant is when clocks show a time, given in UTC: of an hour that they show
+// twice the first, and of one that they leave out as much later, as in Spark.
+func (z zone) instant(local time.Time) time.Time {
+	const day = 24 * time.Hour
+	_, before := local.Add(-day).In(z.location).Zone()
+	_, after := local.Add(day).In(z.location).Zone()
+	for _, offset := range []int{before, after} {
+		at := local.Add(-time.Duration(offset) * time.Second)
+		if _, there := at.In(z.location).Zone(); there == offset {
+			return at
+		}
+	}
+	return local.Add(-time.Duration(before) * time.Second)
+}
+
+// wallClock is a date, or a time without a zone.
+var wallClock = regexp.MustCompile(`^(\d{4,6})-(\d{1,2})-(\d{1,2})(?:[ T](\d{1,2}):(\d{1,2})(?::(\d{1,2})(?:\.(\d{1,9}))?)?)?$`)
+
+// parseWallClock reads what clocks show, as a time in UTC.
+func parseWallClock(text string) (local time.Time, ok bool) {
+	parts := wallClock.FindStringSubmatch(text)
+	if parts == nil {
+		return time.Time{}, false
+	}
+	var n [7]int
+	for i := range n[:6] {
+		n[i], _ = strconv.Atoi(parts[i+1]) // "" is 0
+	}
+	n[6], _ = strconv.Atoi((parts[7] + "000000000")[:9])
+	local = time.Date(n[0], time.Month(n[1]), n[2], n[3], n[4], n[5], n[6], time.UTC)
+	there := local.Year() == n[0] && int(local.Month()) == n[1] && local.Day() == n[2] && local.Hour() == n[3] && local.Minute() == n[4] && local.Second() == n[5]
+	return local, there
 }
 
 // spans of a time zone with daylight saving, from first to last.
