@@ -25,11 +25,24 @@ func (r columnReader) column(f delta.Field) (string, error) {
 		return nullOf(f.Type), nil
 	}
 	given := r.shape.columns[i]
-	sql, err := r.value(quoteName(given.Name), given.Type, f.Type, 0)
+	sql, err := r.value(withoutBounds(given), given.Type, f.Type, 0)
 	if err != nil {
 		return "", fmt.Errorf("column %q: %w", f.Name, err)
 	}
 	return sql, nil
+}
+
+// withoutBounds names a column of the files. DuckDB takes the bounds of a row
+// group for those of all its values, but NaN, which is above all numbers, is in
+// none of them, and a Bloom filter tells -0.0 from 0.0. The unary + changes
+// nothing and costs nothing, is evaluated inside of the scan, and what comes out
+// of it has neither.
+func withoutBounds(column arrow.Field) string {
+	switch column.Type.ID() {
+	case arrow.FLOAT32, arrow.FLOAT64:
+		return "(+" + quoteName(column.Name) + ")"
+	}
+	return quoteName(column.Name)
 }
 
 func nullOf(t delta.DataType) string { return "CAST(NULL AS " + duckdbType(t) + ")" }

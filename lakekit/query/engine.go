@@ -167,6 +167,7 @@ func (e *Engine) run(ctx context.Context, statement string, request Request) (*a
 			s.release()
 		}
 	}()
+	parsed.promoteFloats(sources)
 	for _, s := range sources {
 		if err := s.fetch(ctx, e); err != nil {
 			return nil, err

@@ -18,6 +18,11 @@ CREATE MACRO spark_try_whole(x) AS CASE
   WHEN typeof(x) IN ('FLOAT', 'DOUBLE') THEN try_cast(system.main.trunc(try_cast(x AS DOUBLE)) AS BIGINT)
   WHEN typeof(x) LIKE 'DECIMAL%' THEN try_cast(split_part(CAST(x AS VARCHAR), '.', 1) AS BIGINT) ELSE try_cast(x AS BIGINT) END;
 
+-- For double(x) and float(x), which are types to DuckDB.
+CREATE MACRO spark_double(x) AS CAST(x AS DOUBLE);
+CREATE MACRO spark_float(x) AS CAST(x AS FLOAT);
+CREATE MACRO nanvl(x, otherwise) AS CASE WHEN isnan(x) THEN otherwise ELSE x END;
+
 CREATE MACRO year(x) AS CAST(system.main.year(spark_local(x)) AS INTEGER);
 CREATE MACRO quarter(x) AS CAST(system.main.quarter(spark_local(x)) AS INTEGER);
 CREATE MACRO month(x) AS CAST(system.main.month(spark_local(x)) AS INTEGER);

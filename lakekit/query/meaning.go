@@ -29,6 +29,13 @@ func meanings(list []token) (edits []edit, calls []string) {
 				edits = append(edits, edit{parenthesis.start, parenthesis.end, "(" + call + "("}, edit{t.start, t.end, ") AS"})
 				calls = append(calls, call)
 			}
+		// In Spark they are compared as equal, with NULL equal to NULL.
+		case t.isSymbol("<") && next(1).isSymbol("=") && next(2).isSymbol(">") && t.end == next(1).start && next(1).end == next(2).start:
+			edits = append(edits, edit{t.start, next(2).end, " IS NOT DISTINCT FROM "})
+		case (t.is("float") || t.is("double")) && next(1).isSymbol("(") && (i == 0 || !list[i-1].is("as") && !list[i-1].isSymbol(":") && !list[i-1].isSymbol(".")):
+			call := "spark_" + strings.ToLower(t.source)
+			edits = append(edits, edit{t.start, t.end, call})
+			calls = append(calls, call)
 		// Spark counts the days of the week from 1, DuckDB from 0.
 		case t.is("extract") && next(1).isSymbol("(") && isDayOfWeek(next(2)) && next(3).is("from"),
 			t.is("date_part") && next(1).isSymbol("(") && isDayOfWeek(next(2)) && next(3).isSymbol(","):

@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// edit replaces bytes of a statement.
+// edit replaces bytes of a statement, or puts some in front of one.
 type edit struct {
 	start, end  int
 	replacement string
@@ -16,7 +16,7 @@ type edit struct {
 // the way back: from a byte of it to the byte of the statement it stands for.
 func rewrite(statement string, edits []edit) (text string, back func(int) int) {
 	edits = slices.Clone(edits)
-	slices.SortFunc(edits, func(a, b edit) int { return cmp.Compare(a.start, b.start) })
+	slices.SortFunc(edits, func(a, b edit) int { return cmp.Or(cmp.Compare(a.start, b.start), cmp.Compare(a.end, b.end)) })
 	var b strings.Builder
 	at := 0
 	starts := make([]int, len(edits)) // of each replacement in the new text

@@ -354,8 +354,9 @@ func (s *source) branchSQL(g *group, deletedTable string, zone zone) (string, er
 	for _, f := range g.files {
 		paths = append(paths, quote(escapeGlob(f.path)))
 	}
-	// The folders' names say nothing: the log has the values of partitions.
-	from := fmt.Sprintf("read_parquet([%s], hive_partitioning = false)", strings.Join(paths, ", "))
+	// The folders' names say nothing: the log has the values of partitions. That
+	// there may be NaN is for members of structs, see withoutBounds.
+	from := fmt.Sprintf("read_parquet([%s], hive_partitioning = false, can_have_nan = true)", strings.Join(paths, ", "))
 	if deletedTable != "" {
 		for _, name := range []string{"file_index", "file_row_number"} {
 			if slices.ContainsFunc(g.shape.columns, func(f arrow.Field) bool { return strings.EqualFold(f.Name, name) }) {

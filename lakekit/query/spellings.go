@@ -27,7 +27,7 @@ var spellings = []struct{ words, instead string }{
 
 // functionsInstead are functions of Spark's that have another name here.
 var functionsInstead = map[string]string{
-	"bigint": "CAST(x AS BIGINT)", "boolean": "CAST(x AS BOOLEAN)", "double": "CAST(x AS DOUBLE)", "string": "CAST(x AS STRING)",
+	"bigint": "CAST(x AS BIGINT)", "boolean": "CAST(x AS BOOLEAN)", "string": "CAST(x AS STRING)",
 	"bround": "round_even(x, 0)", "collect_list": "list(x)", "collect_set": "list(DISTINCT x)", "explode": "unnest(x)",
 	"months_between": "datediff(MONTH, from, to)", "timestampadd": "x + INTERVAL 1 HOUR",
 	"nvl2": "if(x IS NULL, otherwise, value)", "rlike": "regexp_matches(x, 'a')", "sequence": "range(1, 4)", "size": "len(x)",

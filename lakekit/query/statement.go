@@ -18,10 +18,12 @@ type statement struct {
 	source  string
 	tokens  []token
 	edits   []edit
-	tables  []tableRef // in the order of their text
-	calls   []string   // functions that the edits call
-	columns []string   // of the tables, for suggestions; set by install
-	explain string     // what asks for the plan instead: "EXPLAIN ", "EXPLAIN ANALYZE " or nothing
+	tables  []tableRef    // in the order of their text
+	calls   []string      // functions that the edits call
+	columns []string      // of the tables, for suggestions; set by install
+	tree    any           // DuckDB's syntax tree
+	back    func(int) int // from a byte of the tree to one of source
+	explain string        // what asks for the plan instead: "EXPLAIN ", "EXPLAIN ANALYZE " or nothing
 }
 
 // tableRef is a place where the statement names a table.
@@ -62,6 +64,7 @@ func (b *sandbox) parse(ctx context.Context, source string) (*statement, error) 
 	if err != nil {
 		return nil, err
 	}
+	s.tree, s.back = tree, back
 	walk := treeWalk{filters: map[int]filter{}}
 	walk.visit(tree, nil)
 	if walk.refused != nil {
