@@ -7,6 +7,8 @@
 #   real.sh down DIR  end them; the data stays
 #   real.sh engines   install delta-rs, and Spark with Delta, into .cache/real/engines:
 #                     the tests let them read our tables, and take over our streams
+#   real.sh clients   install Aliyun's clients for Python and Node.js into .cache/real/clients:
+#                     the tests let them call the embedded object store
 #
 #   REAL_PORTS=free   free ports, instead of KAFKA_PORT and OSS_PORT
 set -eu
@@ -100,11 +102,16 @@ engines() {
 	install engines
 }
 
+clients() {
+	check clients
+	install clients
+}
+
 # check NAME... says what must be installed first. Maven and Go are needed only to install.
 check() {
 	missing=0
 	version=$("$java" -version 2>&1 | sed -n 's/.* version "\([0-9]*\).*/\1/p') || true
-	[ "${version:-0}" -ge 17 ] || missing "Java 17 or newer" \
+	[ "${version:-0}" -ge 17 ] || [ "$*" = clients ] || missing "Java 17 or newer" \
 		"sudo apt-get install openjdk-21-jre-headless (Debian 12: openjdk-17-jre-headless)" \
 		"sudo dnf install java-21-openjdk-headless" "brew install --cask temurin"
 	"$PYTHON" -c '' 2>/dev/null || missing "Python 3" \
@@ -120,6 +127,8 @@ check() {
 		installed "$name" || case $name in
 		minio) go version >/dev/null 2>&1 || missing "Go" \
 			"sudo snap install go --classic" "sudo dnf install golang" "brew install go" ;;
+		clients) npm -v >/dev/null 2>&1 || missing "Node.js with npm" \
+			"sudo apt-get install nodejs npm" "sudo dnf install nodejs npm" "brew install node" ;;
 		*) mvn -v >/dev/null 2>&1 || missing "Maven" \
 			"sudo apt-get install maven" "sudo dnf install maven" "brew install maven" ;;
 		esac
@@ -139,6 +148,7 @@ install() {
 		kafka) part kafka "downloading Apache Kafka $kafka_version" ;;
 		minio) part minio "building MinIO (some minutes)" ;;
 		engines) part engines "downloading delta-rs and Spark with Delta" ;;
+		clients) part clients "downloading Aliyun's clients of OSS" ;;
 		esac
 	done
 }
@@ -149,6 +159,7 @@ key() {
 	kafka) cksum <"$here/real/pom.xml" ;;
 	minio) echo "$minio_version" ;;
 	engines) "$PYTHON" -V | cat - "$here/real/engines/pom.xml" "$here/real/engines/requirements.txt" | cksum ;;
+	clients) "$PYTHON" -V | cat - "$here/real/clients/requirements.txt" "$here/real/clients/package-lock.json" | cksum ;;
 	esac
 }
 
@@ -186,6 +197,13 @@ make_engines() {
 	mvn -B -C -f "$here/real/engines/pom.xml" dependency:copy-dependencies -DincludeScope=runtime -DexcludeTransitive=true -DoutputDirectory="$into/lib" &&
 		"$PYTHON" -m venv "$into/venv" &&
 		"$into/venv/bin/python" -m pip install --disable-pip-version-check -r "$here/real/engines/requirements.txt"
+}
+
+make_clients() {
+	cp "$here/real/clients/package.json" "$here/real/clients/package-lock.json" "$into" &&
+		npm ci --prefix "$into" --ignore-scripts --no-audit --no-fund --no-update-notifier &&
+		"$PYTHON" -m venv "$into/venv" &&
+		"$into/venv/bin/python" -m pip install --disable-pip-version-check -r "$here/real/clients/requirements.txt"
 }
 
 # setting NAME DEFAULT is looked up as lakekit does: environment, then .env.
@@ -397,11 +415,11 @@ announce() {
 
 case ${1-}:$# in
 up:* | down:*) ;;
-engines:1)
-	engines
+engines:1 | clients:1)
+	"$1"
 	exit 0
 	;;
-*) fail "usage: docker/real.sh up DIR | down DIR | engines" ;;
+*) fail "usage: docker/real.sh up DIR | down DIR | engines | clients" ;;
 esac
 if [ $# -ne 2 ] || [ -z "$2" ]; then fail "usage: docker/real.sh $1 DIR"; fi
 [ "$1" = up ] || [ -d "$2" ] || exit 0

@@ -281,7 +281,7 @@ func TestSetupGoesOnAfterAFailure(t *testing.T) {
 func TestLockFilesPinEverything(t *testing.T) {
 	// pip refuses a file that is not the one whose hash stands here.
 	pinned := regexp.MustCompile(`^[a-z0-9-]+==[0-9][0-9a-z.]*( ; [^\\]+)?( \\\n +--hash=sha256:[0-9a-f]{64})+$`)
-	for _, file := range []string{"requirements.txt", "lint-requirements.txt", "../../.ci/sbom-requirements.txt", "../../docker/real/engines/requirements.txt"} {
+	for _, file := range []string{"requirements.txt", "lint-requirements.txt", "../../.ci/sbom-requirements.txt", "../../docker/real/engines/requirements.txt", "../../docker/real/clients/requirements.txt"} {
 		requirements, err := os.ReadFile(file)
 		if err != nil {
 			t.Fatal(err)

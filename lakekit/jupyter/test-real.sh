@@ -38,7 +38,8 @@ set -a
 . "$out/services/real.env"
 set +a
 docker/real.sh engines
-export LAKEKIT_REAL_ENGINES="$root/.cache/real/engines"
+docker/real.sh clients
+export LAKEKIT_REAL_ENGINES="$root/.cache/real/engines" LAKEKIT_REAL_CLIENTS="$root/.cache/real/clients"
 
 heading "Go tests against Apache Kafka, MinIO, delta-rs and Spark, with the race detector"
 # Suites that run on the real services beside the kit's own, and tests of real ones only.

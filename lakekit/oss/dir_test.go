@@ -104,3 +104,56 @@ func TestDirSymlinks(t *testing.T) {
 		t.Errorf("keys %q", got)
 	}
 }
+
+// TestDirDeletesNothingBeyondALink: what a link leads to is not the bucket's.
+func TestDirDeletesNothingBeyondALink(t *testing.T) {
+	outside, path := t.TempDir(), t.TempDir()
+	for _, file := range []string{filepath.Join(outside, "data", "part"), filepath.Join(path, "own", "part")} {
+		if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(file, []byte("content"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for link, target := range map[string]string{
+		"linked": filepath.Join(outside, "data"), "file": filepath.Join(outside, "data", "part"), "own/loop": "..", "own/again": "../own",
+	} {
+		if err := os.Symlink(target, filepath.Join(path, link)); err != nil {
+			t.Skip(err)
+		}
+	}
+	dir, err := oss.OpenDir(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	keys := func() string {
+		var keys []string
+		for info, err := range dir.List(t.Context(), oss.ListOptions{}) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			keys = append(keys, info.Key)
+		}
+		return strings.Join(keys, " ")
+	}
+	if got := keys(); got != "file linked/part own/part" {
+		t.Errorf("objects %q", got)
+	}
+	err = dir.Delete(t.Context(), "own/part", "linked/part")
+	if err == nil || !strings.Contains(err.Error(), `"linked" is a symbolic link`) {
+		t.Errorf("Delete beyond a link: %v", err)
+	}
+	if got := keys(); got != "file linked/part own/part" {
+		t.Errorf("objects after the refusal %q", got)
+	}
+	if err := dir.Delete(t.Context(), "file", "linked"); err != nil { // "linked" is no object
+		t.Error(err)
+	}
+	if got := keys(); got != "linked/part own/part" {
+		t.Errorf("objects without the linked file %q", got)
+	}
+	if data, err := os.ReadFile(filepath.Join(outside, "data", "part")); err != nil || string(data) != "content" {
+		t.Errorf("outside: %q, %v", data, err)
+	}
+}

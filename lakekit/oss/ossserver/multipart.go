@@ -115,6 +115,26 @@ type part struct {
 	info   os.FileInfo
 }
 
+// roomForUpload keeps the bounds on unfinished uploads.
+func (s *server) roomForUpload() error {
+	now := s.options.Clock()
+	ids, err := fs.ReadDir(s.files.root.FS(), uploadsDir)
+	if err != nil {
+		return err
+	}
+	left := len(ids)
+	if left >= maxUploads || now.Sub(s.gaveUp) > time.Hour {
+		if left, err = s.files.giveUpUploads(now.Add(-uploadTime)); err != nil {
+			return err
+		}
+		s.gaveUp = now
+	}
+	if left >= maxUploads {
+		return errTooManyUploads
+	}
+	return nil
+}
+
 func (s *server) initiateMultipartUpload(w http.ResponseWriter, r *request) error {
 	if _, err := s.files.bucket(r.bucket); err != nil {
 		return err
@@ -123,14 +143,10 @@ func (s *server) initiateMultipartUpload(w http.ResponseWriter, r *request) erro
 	if err != nil {
 		return err
 	}
-	// One at a time, so that the bound holds.
-	s.initiating.Lock()
+	s.initiating.Lock() // one at a time, so that the bound holds
 	defer s.initiating.Unlock()
-	switch left, err := s.files.giveUpUploads(s.options.Clock().Add(-uploadTime)); {
-	case err != nil:
+	if err := s.roomForUpload(); err != nil {
 		return err
-	case left >= maxUploads:
-		return errTooManyUploads
 	}
 	u := upload{Bucket: r.bucket, Key: r.key, Headers: headers, id: rand.Text()}
 	data, err := json.Marshal(u)

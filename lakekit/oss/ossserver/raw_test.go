@@ -37,7 +37,7 @@ func newServer(t testing.TB) *server {
 
 // sign signs a request as its own sender would.
 func sign(s *server, hr *http.Request) {
-	hr.Header.Set("Date", time.Now().UTC().Format(http.TimeFormat))
+	hr.Header.Set("Date", s.options.Clock().UTC().Format(http.TimeFormat))
 	r := &request{Request: hr}
 	if r.parse() == nil {
 		hr.Header.Set("Authorization", "OSS id:"+s.signatureV1(r, hr.Header.Get("Date")).value)
@@ -173,6 +173,7 @@ func TestFailedWrites(t *testing.T) {
 		message string
 	}{
 		{io.ErrUnexpectedEOF, 400, "IncompleteBody", "ended"},
+		{os.ErrDeadlineExceeded, 400, "RequestTimeout", "not read from or written to within the timeout"},
 		{&os.PathError{Op: "write", Path: "x", Err: syscall.ENOSPC}, 507, "InsufficientStorage", "disk of the embedded object store is full"},
 		{&os.PathError{Op: "write", Path: "x", Err: syscall.EDQUOT}, 507, "InsufficientStorage", "free some space"},
 		{&os.PathError{Op: "open", Path: "x", Err: syscall.EACCES}, 500, "InternalError", "owner and mode"},

@@ -28,7 +28,8 @@ type Options struct {
 type server struct {
 	options    Options
 	files      *store
-	initiating sync.Mutex // of multipart uploads
+	initiating sync.Mutex // multipart uploads
+	gaveUp     time.Time  // unfinished ones for the last time
 }
 
 // New returns the server over a folder. It removes what an earlier server left
@@ -71,7 +72,7 @@ const (
 	// maxDrain is how long a body may be, in bytes, to be read although its request
 	// is refused.
 	maxDrain = 64 << 20
-	// linger is how long a client without a right to be here may go on sending.
+	// linger is how long a client that is hung up on may go on sending.
 	linger = 500 * time.Millisecond
 )
 
@@ -81,11 +82,7 @@ func (s *server) ServeHTTP(w http.ResponseWriter, hr *http.Request) {
 	w.Header().Set("Server", "AliyunOSS")
 	w.Header().Set("X-Oss-Request-Id", r.id)
 	if err := s.admit(r); err != nil {
-		// Nothing is read of the body: the connection ends with the answer.
-		if r.Body != http.NoBody {
-			w.Header().Set("Connection", "close")
-			_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(linger))
-		}
+		hangUp(w, r)
 		asAPIError(err).write(w, r)
 		return
 	}
@@ -93,9 +90,11 @@ func (s *server) ServeHTTP(w http.ResponseWriter, hr *http.Request) {
 	if err == nil {
 		return
 	}
-	// A client that is still sending would otherwise see a broken connection in
-	// place of the answer; one that asked whether to send is told by the answer.
-	if r.ContentLength <= maxDrain && r.Header.Get("Expect") == "" {
+	if r.ContentLength > maxDrain || r.Header.Get("Expect") != "" {
+		hangUp(w, r) // one that asked whether to send is told by the answer
+	} else {
+		// A client that is still sending would otherwise see a broken connection in
+		// place of the answer.
 		_, _ = io.CopyN(io.Discard, r.Body, maxDrain)
 	}
 	if r.Context().Err() != nil {
@@ -108,6 +107,15 @@ func (s *server) ServeHTTP(w http.ResponseWriter, hr *http.Request) {
 			"method", r.Method, "bucket", r.bucket, "key", r.key, "request", r.id, "error", err)
 	}
 	answer.write(w, r)
+}
+
+// hangUp ends the connection with the answer, instead of reading the body. A
+// writer of a test may know no deadline.
+func hangUp(w http.ResponseWriter, r *request) {
+	if r.Body != http.NoBody {
+		w.Header().Set("Connection", "close")
+		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(linger))
+	}
 }
 
 // admit tells who may be served, by the header of the request alone.

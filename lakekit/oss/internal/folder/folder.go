@@ -203,6 +203,11 @@ func (f *Folder) Remove(ctx context.Context, keys ...string) error {
 			return fmt.Errorf("%q is a symbolic link, and nothing is deleted beyond one: "+
 				"delete %q where the link leads to, or put the folder itself in its place", link, strings.TrimPrefix(key, link+"/"))
 		}
+		if link != "" {
+			if _, err := f.Stat(key); err != nil {
+				continue // it leads to no object
+			}
+		}
 		present = append(present, key)
 	}
 	changed := map[string]bool{}
