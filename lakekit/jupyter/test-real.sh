@@ -1,6 +1,6 @@
 #!/bin/sh
 # Runs the tests that need what the kit stands in for: starts Apache Kafka and
-# MinIO as ordinary processes, installs delta-rs and Spark, runs the Go tests
+# MinIO as ordinary processes, installs delta-rs, Spark and clients of OSS, runs the Go tests
 # that want them and the whole course on Kafka and MinIO, and ends them. The last line is the count of the whole.
 set -eu
 
@@ -31,7 +31,7 @@ trap finish EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM HUP
 
-heading "Apache Kafka, MinIO, delta-rs and Spark"
+heading "Apache Kafka, MinIO, delta-rs, Spark and clients of OSS"
 REAL_PORTS=free docker/real.sh up "$out/services"
 set -a
 # shellcheck disable=SC1091
@@ -41,7 +41,7 @@ docker/real.sh engines
 docker/real.sh clients
 export LAKEKIT_REAL_ENGINES="$root/.cache/real/engines" LAKEKIT_REAL_CLIENTS="$root/.cache/real/clients"
 
-heading "Go tests against Apache Kafka, MinIO, delta-rs and Spark, with the race detector"
+heading "Go tests against Apache Kafka, MinIO, delta-rs, Spark and clients of OSS, with the race detector"
 # Suites that run on the real services beside the kit's own, and tests of real ones only.
 gotest -race -timeout 20m ./lakekit/kafka ./lakekit/oss || true
 LAKEKIT_KILLS=100 gotest -race -timeout 30m -run '^TestReal|^TestFaults$' ./lakekit/... || true
