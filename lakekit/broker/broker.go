@@ -91,6 +91,7 @@ func start(o Options) (*kfake.Cluster, error) {
 		return nil, fmt.Errorf("start broker on folder %s: %w", o.Dir, err)
 	}
 	checkTopicRequests(cluster)
+	checkRecords(cluster)
 	answerRefusedLogins(cluster, o.Users)
 	refuseRecordsWhenFull(cluster, func() (int64, error) { return freeSpace(o.Dir) })
 	return cluster, nil

@@ -1,13 +1,18 @@
 package broker_test
 
 import (
+	"context"
+	"errors"
 	"maps"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"taxilake/lakekit/kafka/kafkatest"
 )
 
 func defaults(and ...string) map[string]string {
@@ -43,6 +48,11 @@ func TestCreateTopicsAnswersAsKafka(t *testing.T) {
 		{"two dots", newTopic(".."), kerr.InvalidTopicException},
 		{"blank", newTopic("bad name!"), kerr.InvalidTopicException},
 		{"slash", newTopic("../../etc"), kerr.InvalidTopicException},
+		{"the groups' offsets", newTopic("__consumer_offsets"), kerr.InvalidTopicException},
+		{"the transactions' states", newTopic("__transaction_state"), kerr.InvalidTopicException},
+		{"the cluster's metadata", newTopic("__cluster_metadata"), kerr.InvalidTopicException},
+		{"two underscores", newTopic("__mine"), nil},
+		{"a dot where another has an underscore", newTopic("..mine"), kerr.InvalidTopicException},
 		{"not ASCII", newTopic("täxi"), kerr.InvalidTopicException},
 		{"taken", newTopic("taken"), kerr.TopicAlreadyExists},
 		{"no partitions", counts(0, 1), kerr.InvalidPartitions},
@@ -51,7 +61,7 @@ func TestCreateTopicsAnswersAsKafka(t *testing.T) {
 		{"no replicas", counts(1, 0), kerr.InvalidReplicationFactor},
 		{"too many replicas", counts(1, 3), kerr.InvalidReplicationFactor},
 		{"default counts", counts(-1, -1), nil},
-		{"settings", newTopic("settings", "cleanup.policy=compact, delete", "compression.type=zstd", "min.cleanable.dirty.ratio=0.5", "preallocate=True", "segment.bytes= 1048576 ", "leader.replication.throttled.replicas=0:1,1:0"), nil},
+		{"settings", newTopic("settings", "cleanup.policy=compact, delete", "compression.type=producer", "min.cleanable.dirty.ratio=0.5", "preallocate=False", "segment.bytes= 1048576 ", "leader.replication.throttled.replicas=0:1,1:0"), nil},
 		{"unknown setting", newTopic("s1", "retention=1"), kerr.InvalidConfig},
 		{"null", null, kerr.InvalidConfig},
 		{"not a number", newTopic("s2", "retention.ms=abc"), kerr.InvalidConfig},
@@ -69,7 +79,7 @@ func TestCreateTopicsAnswersAsKafka(t *testing.T) {
 			if got := kerr.ErrorForCode(answer.ErrorCode); test.want == nil && got != nil || test.want != nil && got != test.want {
 				t.Errorf("answer %v, want %v", got, test.want)
 			}
-			checked := test.want != nil && test.want != kerr.TopicAlreadyExists
+			checked := test.want != nil && test.want != kerr.TopicAlreadyExists && test.topic.Topic != "..mine"
 			if checked && (answer.ErrorMessage == nil || *answer.ErrorMessage == "") {
 				t.Error("no message")
 			}
@@ -107,18 +117,31 @@ func TestEveryTopicHasRetention(t *testing.T) {
 		{"deleted", []string{"retention.ms=1000", "segment.bytes=1048576"}, func(t *testing.T, topic string) error {
 			return alter(t, c, topic, kmsg.IncrementalAlterConfigOpDelete, "retention.ms", "segment.bytes")
 		}, defaults()},
+		{"compacted only", []string{"cleanup.policy=compact"}, nil, defaults("cleanup.policy=compact", "retention.bytes=-1")},
+		{"compacted and cut", []string{"cleanup.policy=compact,delete"}, nil, defaults("cleanup.policy=compact,delete")},
+		{"compacted only from now on", nil, func(t *testing.T, topic string) error {
+			return alter(t, c, topic, kmsg.IncrementalAlterConfigOpSet, "cleanup.policy=compact")
+		}, defaults("cleanup.policy=compact", "retention.bytes=-1")},
+		{"cut again", []string{"cleanup.policy=compact"}, func(t *testing.T, topic string) error {
+			return alter(t, c, topic, kmsg.IncrementalAlterConfigOpDelete, "cleanup.policy")
+		}, defaults()},
+		{"appended and taken away", []string{"retention.ms=1000"}, func(t *testing.T, topic string) error {
+			return errors.Join(alter(t, c, topic, kmsg.IncrementalAlterConfigOpAppend, "cleanup.policy=compact"), alter(t, c, topic, kmsg.IncrementalAlterConfigOpSubtract, "cleanup.policy=compact"))
+		}, defaults("retention.ms=1000", "cleanup.policy=delete")},
+		{"spaces", []string{"retention.ms= 1000 "}, nil, defaults("retention.ms=1000")},
 		{"set", nil, func(t *testing.T, topic string) error {
 			return alter(t, c, topic, kmsg.IncrementalAlterConfigOpSet, "retention.ms=5000")
 		}, defaults("retention.ms=5000")},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			mustCreate(t, c, newTopic(test.name, test.create...))
+			topic := strings.ReplaceAll(test.name, " ", "-")
+			mustCreate(t, c, newTopic(topic, test.create...))
 			if test.alter != nil {
-				if err := test.alter(t, test.name); err != nil {
+				if err := test.alter(t, topic); err != nil {
 					t.Fatal(err)
 				}
 			}
-			if got := ownConfigs(t, c, test.name); !maps.Equal(got, test.want) {
+			if got := ownConfigs(t, c, topic); !maps.Equal(got, test.want) {
 				t.Errorf("settings %v, want %v", got, test.want)
 			}
 		})
@@ -129,7 +152,7 @@ func TestAlterConfigsRefuses(t *testing.T) {
 	addr, _ := serve(t, t.TempDir())
 	c := client(t, addr)
 	mustCreate(t, c, newTopic("kept"))
-	for _, config := range []string{"retention.ms=abc", "retention=1"} {
+	for _, config := range []string{"retention.ms=abc", "retention=1", "compression.type=lz4", "segment.bytes=14"} {
 		if err := alterAll(t, c, "kept", config); err != kerr.InvalidConfig {
 			t.Errorf("alter %s: %v, want %v", config, err, kerr.InvalidConfig)
 		}
@@ -181,4 +204,47 @@ func alter(t *testing.T, c *kgo.Client, topic string, op kmsg.IncrementalAlterCo
 		t.Fatal(err)
 	}
 	return kerr.ErrorForCode(resp.Resources[0].ErrorCode)
+}
+
+// What kfake would take as a default of all topics and not apply is refused.
+func TestBrokerDefaultsAreRefused(t *testing.T) {
+	addr, _ := serve(t, t.TempDir())
+	c := client(t, addr)
+	resource := kmsg.NewIncrementalAlterConfigsRequestResource()
+	resource.ResourceType = kmsg.ConfigResourceTypeBroker
+	config := kmsg.NewIncrementalAlterConfigsRequestResourceConfig()
+	value := "LogAppendTime"
+	config.Name, config.Value = "log.message.timestamp.type", &value
+	resource.Configs = append(resource.Configs, config)
+	req := kmsg.NewPtrIncrementalAlterConfigsRequest()
+	req.Resources = append(req.Resources, resource)
+	resp, err := req.RequestWith(t.Context(), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := kerr.ErrorForCode(resp.Resources[0].ErrorCode); got != kerr.InvalidConfig {
+		t.Errorf("%v, want %v", got, kerr.InvalidConfig)
+	}
+}
+
+// A batch whose producer says that the broker set its timestamps is stored as
+// any other, and is still there after the next start.
+func TestBatchesOfTheBrokersTimeAreKept(t *testing.T) {
+	dir := t.TempDir()
+	addr, stop := serve(t, dir)
+	mustCreate(t, client(t, addr), newTopic("times"))
+	const at = 1_245_086_781_000
+	answers, err := kafkatest.Produce(t.Context(), addr, "times", kafkatest.Batch(8, kafkatest.Record{TimestampMs: at, Value: []byte("v")}))
+	if err != nil || answers[0].ErrorCode != 0 {
+		t.Fatal(err, answers)
+	}
+	stop()
+	addr, _ = serve(t, dir)
+	c := client(t, addr, kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{"times": {0: kgo.NewOffset().At(0)}}))
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	records := c.PollFetches(ctx).Records()
+	if len(records) != 1 || string(records[0].Value) != "v" || records[0].Timestamp.UnixMilli() != at {
+		t.Errorf("records %+v", records)
+	}
 }

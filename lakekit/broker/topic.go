@@ -3,6 +3,7 @@ package broker
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -29,6 +30,8 @@ func checkTopicName(name string) *rejection {
 		return rejectf(kerr.InvalidTopicException, "topic name is empty")
 	case name == "." || name == "..":
 		return rejectf(kerr.InvalidTopicException, "topic name cannot be . or ..")
+	case slices.Contains(ownTopics, name):
+		return rejectf(kerr.InvalidTopicException, "topic name %s is that of a topic that Kafka keeps for itself: choose another", name)
 	case len(name) > maxTopicName:
 		return rejectf(kerr.InvalidTopicException, "topic name is longer than %d characters", maxTopicName)
 	}
@@ -44,58 +47,90 @@ func isTopicChar(c rune) bool {
 	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '.' || c == '_' || c == '-'
 }
 
+// ownTopics are those that Kafka keeps for itself. The embedded broker keeps
+// what is in them elsewhere, and a topic of such a name would be none of them.
+var ownTopics = []string{"__consumer_offsets", "__transaction_state", "__share_group_state", "__cluster_metadata"}
+
 // checkTopicConfig refuses settings and values that Kafka 4 refuses (nil is
-// null, which Kafka takes for no topic setting).
+// null, which Kafka takes for no topic setting), and by name those that Kafka
+// would apply and this broker does not.
 func checkTopicConfig(key string, value *string) *rejection {
-	check, known := topicConfigs[key]
+	setting, known := topicConfigs[key]
 	if !known {
 		return rejectf(kerr.InvalidConfig, "unknown topic setting %q", key)
 	}
 	if value == nil {
 		return rejectf(kerr.InvalidConfig, "topic setting %s has no value", key)
 	}
-	if problem := check(strings.TrimSpace(*value)); problem != "" {
+	if problem := setting.check(strings.TrimSpace(*value)); problem != "" {
 		return rejectf(kerr.InvalidConfig, "topic setting %s=%s: %s", key, *value, problem)
+	}
+	if setting.only != "" && !strings.EqualFold(strings.TrimSpace(*value), setting.only) {
+		return rejectf(kerr.InvalidConfig, "topic setting %s=%s: the embedded broker does not apply it, for it is always %s: leave it out, or use Apache Kafka", key, *value, setting.only)
 	}
 	return nil
 }
 
-// topicConfigs are Kafka's topic-level settings with the values each takes
-// (Kafka documentation, Topic-Level Configs; LogConfig for the bounds).
-var topicConfigs = map[string]func(value string) (problem string){
-	"cleanup.policy":                          listOf("compact", "delete"),
-	"compression.gzip.level":                  anyOf(integer(1, 9), integer(-1, -1)),
-	"compression.lz4.level":                   integer(1, 17),
-	"compression.type":                        oneOf("uncompressed", "zstd", "lz4", "snappy", "gzip", "producer"),
-	"compression.zstd.level":                  integer(-131072, 22),
-	"delete.retention.ms":                     integer(0, math.MaxInt64),
-	"file.delete.delay.ms":                    integer(0, math.MaxInt64),
-	"flush.messages":                          integer(1, math.MaxInt64),
-	"flush.ms":                                integer(0, math.MaxInt64),
-	"follower.replication.throttled.replicas": replicas,
-	"index.interval.bytes":                    integer(0, math.MaxInt32),
-	"leader.replication.throttled.replicas":   replicas,
-	"local.retention.bytes":                   integer(-2, math.MaxInt64),
-	"local.retention.ms":                      integer(-2, math.MaxInt64),
-	"max.compaction.lag.ms":                   integer(1, math.MaxInt64),
-	"max.message.bytes":                       integer(0, math.MaxInt32),
-	"message.timestamp.after.max.ms":          integer(0, math.MaxInt64),
-	"message.timestamp.before.max.ms":         integer(0, math.MaxInt64),
-	"message.timestamp.type":                  oneOf("CreateTime", "LogAppendTime"),
-	"min.cleanable.dirty.ratio":               fraction,
-	"min.compaction.lag.ms":                   integer(0, math.MaxInt64),
-	"min.insync.replicas":                     integer(1, math.MaxInt32),
-	"preallocate":                             boolean,
-	"remote.copy.disable":                     boolean,
-	"remote.log.delete.on.disable":            boolean,
-	"remote.storage.enable":                   boolean,
-	retentionBytes:                            integer(math.MinInt64, math.MaxInt64),
-	retentionMillis:                           integer(-1, math.MaxInt64),
-	"segment.bytes":                           integer(14, math.MaxInt32),
-	"segment.index.bytes":                     integer(4, math.MaxInt32),
-	"segment.jitter.ms":                       integer(0, math.MaxInt64),
-	"segment.ms":                              integer(1, math.MaxInt64),
-	"unclean.leader.election.enable":          boolean,
+// topicConfig is a setting with the values it takes in Kafka; only, if not
+// empty, is the one that the embedded broker works by.
+type topicConfig struct {
+	check func(value string) (problem string)
+	only  string
+}
+
+const endless = "9223372036854775807"
+
+// topicConfigs are Kafka's topic-level settings (Kafka documentation,
+// Topic-Level Configs; LogConfig for the bounds). Those without only are
+// applied, by kfake or in records.go, or mean nothing on one broker, in Kafka
+// too: min.insync.replicas, which asks for no more replicas than there are,
+// unclean.leader.election.enable and the throttles.
+var topicConfigs = map[string]topicConfig{
+	cleanupPolicy:                             {listOf("compact", "delete"), ""},
+	"compression.gzip.level":                  {anyOf(integer(1, 9), integer(-1, -1)), "-1"},
+	"compression.lz4.level":                   {integer(1, 17), "9"},
+	"compression.type":                        {oneOf("uncompressed", "zstd", "lz4", "snappy", "gzip", "producer"), "producer"},
+	"compression.zstd.level":                  {integer(-131072, 22), "3"},
+	"delete.retention.ms":                     {integer(0, math.MaxInt64), ""},
+	"file.delete.delay.ms":                    {integer(0, math.MaxInt64), "60000"},
+	"flush.messages":                          {integer(1, math.MaxInt64), endless},
+	"flush.ms":                                {integer(0, math.MaxInt64), endless},
+	"follower.replication.throttled.replicas": {replicas, ""},
+	"index.interval.bytes":                    {integer(0, math.MaxInt32), "4096"},
+	"leader.replication.throttled.replicas":   {replicas, ""},
+	"local.retention.bytes":                   {integer(-2, math.MaxInt64), "-2"},
+	"local.retention.ms":                      {integer(-2, math.MaxInt64), "-2"},
+	"max.compaction.lag.ms":                   {integer(1, math.MaxInt64), endless},
+	"max.message.bytes":                       {integer(0, math.MaxInt32), ""},
+	timestampAfter:                            {integer(0, math.MaxInt64), ""},
+	timestampBefore:                           {integer(0, math.MaxInt64), ""},
+	"message.timestamp.type":                  {oneOf("CreateTime", "LogAppendTime"), "CreateTime"},
+	"min.cleanable.dirty.ratio":               {fraction, "0.5"},
+	"min.compaction.lag.ms":                   {integer(0, math.MaxInt64), "0"},
+	"min.insync.replicas":                     {integer(1, math.MaxInt32), ""},
+	"preallocate":                             {boolean, "false"},
+	"remote.log.copy.disable":                 {boolean, "false"},
+	"remote.log.delete.on.disable":            {boolean, "false"},
+	"remote.storage.enable":                   {boolean, "false"},
+	retentionBytes:                            {integer(math.MinInt64, math.MaxInt64), ""},
+	retentionMillis:                           {integer(-1, math.MaxInt64), ""},
+	"segment.bytes":                           {integer(1<<20, math.MaxInt32), ""},
+	"segment.index.bytes":                     {integer(4, math.MaxInt32), "10485760"},
+	"segment.jitter.ms":                       {integer(0, math.MaxInt64), "0"},
+	"segment.ms":                              {integer(1, math.MaxInt64), "604800000"},
+	"unclean.leader.election.enable":          {boolean, ""},
+}
+
+const (
+	cleanupPolicy   = "cleanup.policy"
+	timestampAfter  = "message.timestamp.after.max.ms"
+	timestampBefore = "message.timestamp.before.max.ms"
+)
+
+// brokerDefaults are the broker's settings that are defaults of topics, and
+// which kfake takes and does not apply.
+var brokerDefaults = []string{
+	"compression.type", "log.message.timestamp.type", "log.retention.bytes", "log.retention.ms", "log.roll.ms", "min.insync.replicas",
 }
 
 func integer(lowest, highest int64) func(string) string {

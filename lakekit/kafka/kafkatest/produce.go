@@ -44,7 +44,7 @@ func Batch(attributes int16, records ...Record) []byte {
 
 // Produce sends batches, each to the partition of its place, in one request,
 // and returns the answers by partition.
-func Produce(ctx context.Context, servers, topic string, acks int16, batches ...[]byte) ([]kmsg.ProduceResponseTopicPartition, error) {
+func Produce(ctx context.Context, servers, topic string, batches ...[]byte) ([]kmsg.ProduceResponseTopicPartition, error) {
 	versions := kversion.Stable()
 	versions.SetMaxKeyVersion(kmsg.Produce.Int16(), 12) // from 13 on topics go by their id
 	client, err := kgo.NewClient(kgo.SeedBrokers(servers), kgo.MaxVersions(versions))
@@ -53,7 +53,7 @@ func Produce(ctx context.Context, servers, topic string, acks int16, batches ...
 	}
 	defer client.Close()
 	request := kmsg.NewPtrProduceRequest()
-	request.Acks, request.TimeoutMillis = acks, 10_000
+	request.Acks, request.TimeoutMillis = -1, 10_000
 	t := kmsg.NewProduceRequestTopic()
 	t.Topic = topic
 	for i, batch := range batches {
@@ -75,7 +75,7 @@ func Produce(ctx context.Context, servers, topic string, acks int16, batches ...
 
 // Send sends records, in one batch, to partition 0.
 func Send(ctx context.Context, servers, topic string, records ...Record) error {
-	answers, err := Produce(ctx, servers, topic, -1, Batch(0, records...))
+	answers, err := Produce(ctx, servers, topic, Batch(0, records...))
 	if err != nil {
 		return err
 	}
