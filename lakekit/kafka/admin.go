@@ -5,8 +5,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"regexp"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -106,17 +108,36 @@ type TopicSpec struct {
 	Configs           map[string]string // topic-level settings, such as retention.ms
 }
 
+func (spec TopicSpec) check() error {
+	if err := CheckOwnTopic(spec.Name); err != nil {
+		return err
+	}
+	for _, n := range []struct {
+		what  string
+		given int
+		most  int
+	}{{"partitions", spec.Partitions, math.MaxInt32}, {"replicas", spec.ReplicationFactor, math.MaxInt16}} {
+		if n.given < 0 || n.given > n.most {
+			return fmt.Errorf("create topic %s: %w: %d %s: want at least 1, or 0 for the cluster's default", spec.Name, ErrOptions, n.given, n.what)
+		}
+	}
+	return nil
+}
+
 // CreateTopic makes the topic and returns when it can be used. A topic that
 // exists is left as it is, which is an error (ErrPartitionCount) if its number
 // of partitions is not the one asked for.
 func (a *Admin) CreateTopic(ctx context.Context, spec TopicSpec) (api.TopicInfo, error) {
-	if err := CheckTopicName(spec.Name); err != nil {
+	if err := spec.check(); err != nil {
 		return api.TopicInfo{}, err
 	}
 	ctx, end := a.begin(ctx)
 	defer end()
 	err := a.createTopic(ctx, spec)
 	exists := isCode(err, confluent.ErrTopicAlreadyExists)
+	if isCode(err, confluent.ErrTopicException) { // the name itself was checked
+		return api.TopicInfo{}, fmt.Errorf("%w %q: the cluster has a topic whose name differs only in '.' and '_', which its metrics do not tell apart, or keeps this name for itself (%w): choose another", ErrTopicName, spec.Name, err)
+	}
 	if err != nil && !exists {
 		return api.TopicInfo{}, a.failed(err, "create topic %s", spec.Name)
 	}
@@ -369,7 +390,7 @@ func (a *Admin) topicConfigs(ctx context.Context, name string) (map[string]strin
 
 // DeleteTopic deletes the topic with its records and returns when it is gone.
 func (a *Admin) DeleteTopic(ctx context.Context, name string) error {
-	if err := CheckTopicName(name); err != nil {
+	if err := CheckOwnTopic(name); err != nil {
 		return err
 	}
 	ctx, end := a.begin(ctx)
@@ -404,6 +425,17 @@ func CheckTopicName(name string) error {
 		return nil
 	}
 	return fmt.Errorf("%w %q: 1 to 249 letters a-z and A-Z, digits, '.', '_' and '-'", ErrTopicName, name)
+}
+
+// CheckOwnTopic is CheckTopicName for a topic that is to be made, written to or
+// deleted: those of Kafka and of tools beside it begin with two underscores, and
+// whoever writes into or deletes __consumer_offsets takes their places from all
+// groups of the cluster.
+func CheckOwnTopic(name string) error {
+	if strings.HasPrefix(name, "__") {
+		return fmt.Errorf("%w %q: names that begin with __ are of topics that Kafka keeps for itself: choose another", ErrTopicName, name)
+	}
+	return CheckTopicName(name)
 }
 
 // failed says what failed, and why.

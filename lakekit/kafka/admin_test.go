@@ -167,3 +167,37 @@ func TestAdminWithoutABroker(t *testing.T) {
 		})
 	}
 }
+
+func TestTopicsThatCannotBe(t *testing.T) {
+	onEachCluster(t, func(t *testing.T, c kafka.Config, name func(string) string) {
+		a := newAdmin(t, c)
+		createTopic(t, c, name("with.dot"), 1)
+		for _, test := range []struct {
+			spec kafka.TopicSpec
+			is   error
+			says string
+		}{
+			{kafka.TopicSpec{Name: name("x"), Partitions: -1}, kafka.ErrOptions, "-1 partitions"},
+			{kafka.TopicSpec{Name: name("x"), Partitions: 1 << 32}, kafka.ErrOptions, "4294967296 partitions"},
+			{kafka.TopicSpec{Name: name("x"), ReplicationFactor: -1}, kafka.ErrOptions, "-1 replicas"},
+			{kafka.TopicSpec{Name: name("x"), ReplicationFactor: 1 << 16}, kafka.ErrOptions, "65536 replicas"},
+			{kafka.TopicSpec{Name: name("with_dot")}, kafka.ErrTopicName, "differs only in"},
+			{kafka.TopicSpec{Name: "__consumer_offsets"}, kafka.ErrTopicName, "begin with __"},
+			{kafka.TopicSpec{Name: "__mine"}, kafka.ErrTopicName, "begin with __"},
+			{kafka.TopicSpec{Name: ".."}, kafka.ErrTopicName, "letters"},
+		} {
+			if _, err := a.CreateTopic(t.Context(), test.spec); !errors.Is(err, test.is) || !strings.Contains(err.Error(), test.says) {
+				t.Errorf("%+v: %v, want %v saying %q", test.spec, err, test.is, test.says)
+			}
+		}
+		if err := a.DeleteTopic(t.Context(), "__consumer_offsets"); !errors.Is(err, kafka.ErrTopicName) {
+			t.Errorf("delete: %v", err)
+		}
+		if _, err := kafka.Produce(t.Context(), c, newNumbered(1, 1), kafka.ProduceOptions{Topic: "__consumer_offsets"}); !errors.Is(err, kafka.ErrTopicName) {
+			t.Errorf("produce: %v", err)
+		}
+		if _, err := a.DescribeTopic(t.Context(), name("x")); !errors.Is(err, kafka.ErrTopicNotFound) {
+			t.Errorf("a topic that was refused: %v", err)
+		}
+	})
+}

@@ -34,7 +34,7 @@ const defaultBrowseLimit = 10
 // a group and commits nothing, so no consumer notices.
 func Browse(ctx context.Context, c Config, topic string, o BrowseOptions) ([]api.Message, error) {
 	if o.Limit < 0 || o.Offset < Earliest || o.Partition < AllPartitions {
-		return nil, fmt.Errorf("browse topic %s: partition %d, offset %d, limit %d: offset must be at least 0 (or -2 earliest, -1 latest), partition at least 0 (or -1 all), limit at least 1", topic, o.Partition, o.Offset, o.Limit)
+		return nil, fmt.Errorf("browse topic %s: %w: partition %d, offset %d, limit %d: offset must be at least 0 (or -2 earliest, -1 latest), partition at least 0 (or -1 all), limit at least 1", topic, ErrOptions, o.Partition, o.Offset, o.Limit)
 	}
 	o.Limit = cmp.Or(o.Limit, defaultBrowseLimit)
 	ranges, err := browseRanges(ctx, c, topic, o)

@@ -22,6 +22,9 @@ var (
 	ErrTopicNotFound = errors.New("topic does not exist")
 	// ErrTopicName is returned for a name that Kafka does not allow.
 	ErrTopicName = errors.New("bad topic name")
+	// ErrOptions is returned for options that cannot be: a negative number, or one
+	// that is larger than Kafka takes.
+	ErrOptions = errors.New("bad options")
 	// ErrPartitionCount is returned by CreateTopic when the topic exists with
 	// another number of partitions.
 	ErrPartitionCount = errors.New("topic exists with another number of partitions")

@@ -76,14 +76,14 @@ func Produce(ctx context.Context, c Config, src Source, o ProduceOptions) (api.T
 }
 
 func (o ProduceOptions) check() error {
-	if err := CheckTopicName(o.Topic); err != nil {
+	if err := CheckOwnTopic(o.Topic); err != nil {
 		return err
 	}
 	if !(o.Rate >= 0) || math.IsInf(o.Rate, 1) {
-		return fmt.Errorf("produce to %s: rate %v: want 0 (as fast as it goes) or records a second", o.Topic, o.Rate)
+		return fmt.Errorf("produce to %s: %w: rate %v: want 0 (as fast as it goes) or records a second", o.Topic, ErrOptions, o.Rate)
 	}
 	if o.Records < 0 {
-		return fmt.Errorf("produce to %s: %d records: want 0 (all) or more", o.Topic, o.Records)
+		return fmt.Errorf("produce to %s: %w: %d records: want 0 (all) or more", o.Topic, ErrOptions, o.Records)
 	}
 	return nil
 }

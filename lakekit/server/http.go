@@ -52,6 +52,7 @@ var known = []struct {
 	{ingest.ErrOptions, http.StatusBadRequest},
 	{settings.ErrOutside, http.StatusForbidden},
 	{kafka.ErrTopicName, http.StatusBadRequest},
+	{kafka.ErrOptions, http.StatusBadRequest},
 	{kafka.ErrNotAllowed, http.StatusForbidden},
 	{kafka.ErrTopicNotFound, http.StatusNotFound},
 	{kafka.ErrPartitionNotFound, http.StatusNotFound},

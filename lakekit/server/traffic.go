@@ -117,6 +117,9 @@ func (t *traffic) start(ctx context.Context, request api.TrafficRequest) (api.Tr
 	if err := t.server.settings.CheckTopic(request.Topic, settings.Change); err != nil {
 		return api.TrafficRun{}, err
 	}
+	if err := kafka.CheckOwnTopic(request.Topic); err != nil {
+		return api.TrafficRun{}, err
+	}
 	if err := t.reconcile(ctx, request.Topic); err != nil {
 		return api.TrafficRun{}, err
 	}
@@ -410,5 +413,8 @@ func (s *Server) send(r *http.Request) (api.TrafficProgress, error) {
 	progress, err := kafka.Produce(ctx, s.kafka, &givenValues{request.Values}, kafka.ProduceOptions{
 		Topic: topic, Records: int64(len(request.Values)),
 	})
+	if errors.Is(err, kafka.ErrNotDelivered) { // the broker refuses the message
+		err = failure{http.StatusBadRequest, err}
+	}
 	return progress, err
 }

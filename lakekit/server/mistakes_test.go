@@ -1,0 +1,103 @@
+package server
+
+import (
+	"encoding/json"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"taxilake/lakekit/api"
+)
+
+// What the caller can put right is told to be the caller's, with a message, and
+// is no failure of the server.
+func TestMistakesAreTheCallers(t *testing.T) {
+	all := newStreams(t)
+	s := all.server
+	s.settings.Server.Token = testToken
+	handler := s.Handler()
+	all.mustStart(t, api.StreamRequest{Name: "running", StartingOffsets: "latest"})
+	large, _ := json.Marshal(api.MessagesRequest{Topic: testTopic, Values: []string{strings.Repeat("x", 2<<20)}})
+	for _, test := range []struct {
+		method, path, body string
+		status             int
+		says               string
+	}{
+		{"POST", "/api/topics", `{"name":"a b"}`, 400, "letters"},
+		{"POST", "/api/topics", `{"name":".."}`, 400, "letters"},
+		{"POST", "/api/topics", `{"name":"__consumer_offsets"}`, 400, "begin with __"},
+		{"POST", "/api/topics", `{"name":"second.topic"}`, 400, "differs only in"},
+		{"POST", "/api/topics", `{"name":"x","partitions":-1}`, 400, "partitions"},
+		{"POST", "/api/topics", `{"name":"x","partitions":4294967297}`, 400, "partitions"},
+		{"POST", "/api/topics", `{"name":"x","configs":{"retention.ms":"abc"}}`, 400, "retention.ms"},
+		{"POST", "/api/topics", `{"name":"x","configs":{"message.timestamp.type":"LogAppendTime"}}`, 400, "message.timestamp.type"},
+		{"POST", "/api/topics", `{"name":"second_topic","partitions":7}`, 409, "7"},
+		{"GET", "/api/topics/absent", "", 404, "absent"},
+		{"GET", "/api/topics/a%20b", "", 400, "letters"},
+		{"GET", "/api/topics/absent/messages", "", 404, "absent"},
+		{"GET", "/api/topics/second_topic/messages?limit=-1", "", 400, "limit"},
+		{"GET", "/api/topics/second_topic/messages?limit=0", "", 400, "limit"},
+		{"GET", "/api/topics/second_topic/messages?limit=99999999999999999999", "", 400, "limit"},
+		{"GET", "/api/topics/second_topic/messages?partition=7", "", 404, "partition"},
+		{"GET", "/api/topics/second_topic/messages?partition=-2", "", 400, "partition"},
+		{"GET", "/api/topics/second_topic/messages?partition=4294967296", "", 400, "partition"},
+		{"GET", "/api/topics/second_topic/messages?offset=-3", "", 400, "offset"},
+		{"GET", "/api/topics/second_topic/messages?offset=x", "", 400, "offset"},
+		{"GET", "/api/topics/second_topic/messages?offset=9223372036854775807", "", 200, "[]"},
+		{"POST", "/api/messages", `{"topic":"absent","values":["x"]}`, 404, "absent"},
+		{"POST", "/api/messages", `{"topic":"a b","values":["x"]}`, 400, "letters"},
+		{"POST", "/api/messages", `{"topic":"__consumer_offsets","values":["x"]}`, 400, "begin with __"},
+		{"POST", "/api/messages", string(large), 400, "too large"},
+		{"POST", "/api/traffic", `{"topic":"absent"}`, 404, "absent"},
+		{"POST", "/api/traffic", `{"topic":"__consumer_offsets"}`, 400, "begin with __"},
+		{"POST", "/api/traffic", `{"rate":-1}`, 400, "rate"},
+		{"POST", "/api/traffic", `{"records":-1}`, 400, "records"},
+		{"POST", "/api/traffic", `{"from_row":-1}`, 400, "from_row"},
+		{"GET", "/api/traffic/7", "", 404, "7"},
+		{"GET", "/api/traffic/x", "", 400, "x"},
+		{"POST", "/api/traffic/7/stop", "", 404, "7"},
+		{"POST", "/api/streams", `{"name":"a b"}`, 400, "name"},
+		{"POST", "/api/streams", `{"name":"s","table":"absent"}`, 404, "absent"},
+		{"POST", "/api/streams", `{"name":"s","table":"other","subscribe":"absent"}`, 404, "absent"},
+		{"POST", "/api/streams", `{"name":"s","table":"other","subscribe":"a b"}`, 400, "subscribe"},
+		{"POST", "/api/streams", `{"name":"s","table":"other","startingOffsets":"sometimes"}`, 400, "startingOffsets"},
+		{"POST", "/api/streams", `{"name":"s","table":"other","startingOffsets":"{\"second_topic\":{\"0\":5}}"}`, 400, "startingOffsets"},
+		{"POST", "/api/streams", `{"name":"s","table":"other","subscribe":"second_topic","startingOffsets":"{\"second_topic\":{\"0\":5}}"}`, 400, "startingOffsets"},
+		{"POST", "/api/streams", `{"name":"s","table":"other","trigger":"sometimes"}`, 400, "trigger"},
+		{"POST", "/api/streams", `{"name":"s","table":"other","maxTriggerDelay":"x"}`, 400, "maxTriggerDelay"},
+		{"POST", "/api/streams", `{"name":"s","table":"other","endingOffsets":"latest"}`, 400, "endingOffsets"},
+		{"POST", "/api/streams", `{"name":"s","table":"other","maxOffsetsPerTrigger":-1}`, 400, "maxOffsetsPerTrigger"},
+		{"POST", "/api/streams", `{"name":"s","table":"other","bufferBytes":1}`, 400, "buffer"},
+		{"POST", "/api/streams", `{"name":"s","table":"other","kafka":{"no.such.option":"1"}}`, 400, "no.such.option"},
+		{"POST", "/api/streams", `{"name":"s","table":"other","kafka":{"fetch.min.bytes":"many"}}`, 400, "fetch.min.bytes"},
+		{"POST", "/api/streams", `{"name":"s","table":"other","checkpointLocation":"nowhere"}`, 400, "nowhere"},
+		{"POST", "/api/streams", `{"name":"s","table":"other","checkpointLocation":"oss://another/bucket"}`, 400, "another"},
+		{"POST", "/api/streams", `{"name":"s","table":"other","checkpointLocation":"oss://lake/delta/other"}`, 400, "checkpoint"},
+		{"POST", "/api/streams", `{"name":"running","trigger":"once"}`, 409, "running"},
+		{"POST", "/api/streams", `{"name":"s","includeHeaders":true}`, 409, "running"},
+		{"POST", "/api/streams", `{"name":"s","table":"other","includeHeaders":true}`, 400, "headers"},
+		{"POST", "/api/streams", `{"name":"s","ignoreUnknownFields":"no"}`, 400, "ignoreUnknownFields"},
+		{"GET", "/api/streams/absent", "", 404, "absent"},
+		{"GET", "/api/streams/absent/progress", "", 404, "absent"},
+		{"POST", "/api/streams/absent/stop", `{}`, 404, "absent"},
+		{"POST", "/api/streams/running/stop", `{"mode":"soon"}`, 400, "soon"},
+		{"POST", "/api/streams/absent/process-all-available", `{}`, 404, "absent"},
+		{"GET", "/api/dead-letters?limit=-1", "", 400, "limit"},
+		{"GET", "/api/dead-letters?limit=0", "", 400, "limit"},
+		{"GET", "/api/dead-letters?table=absent", "", 404, "absent"},
+		{"GET", "/api/dead-letters?table=oss://another/table", "", 400, "another"},
+		{"POST", "/api/dead-letters/replay", `{"table":"absent"}`, 404, "absent"},
+		{"POST", "/api/dead-letters/replay", `{"table":"oss://another/table"}`, 400, "another"},
+	} {
+		request := httptest.NewRequestWithContext(t.Context(), test.method, "http://127.0.0.1"+test.path, strings.NewReader(test.body))
+		request.Header.Set("Authorization", "Bearer "+testToken)
+		if test.body != "" {
+			request.Header.Set("Content-Type", "application/json")
+		}
+		answer := httptest.NewRecorder()
+		handler.ServeHTTP(answer, request)
+		if answer.Code != test.status || !strings.Contains(answer.Body.String(), test.says) {
+			t.Errorf("%s %s %.100s: %d %s, want %d saying %q", test.method, test.path, test.body, answer.Code, strings.TrimSpace(answer.Body.String()), test.status, test.says)
+		}
+	}
+}
