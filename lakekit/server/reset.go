@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"time"
 
 	"taxilake/lakekit/api"
 	"taxilake/lakekit/kafka"
@@ -42,6 +43,9 @@ func (s *Server) planReset(r *http.Request) (api.Reset, error) {
 	return plan, nil
 }
 
+// resetDeadline bounds a reset that nobody waits for any more.
+const resetDeadline = 10 * time.Minute
+
 // reset stops traffic and streams and deletes topic, tables, checkpoint and
 // ledger together.
 func (s *Server) reset(r *http.Request) (api.Reset, error) {
@@ -49,7 +53,10 @@ func (s *Server) reset(r *http.Request) (api.Reset, error) {
 	if err != nil {
 		return plan, err
 	}
-	ctx := r.Context()
+	// One of these without the others is a stream that lost its place: who hangs up
+	// in the middle does not leave that.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), resetDeadline)
+	defer cancel()
 	if err := errors.Join(s.traffic.close(ctx), s.streams.close(ctx)); err != nil {
 		return plan, err
 	}

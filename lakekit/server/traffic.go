@@ -408,6 +408,10 @@ func (s *Server) send(r *http.Request) (api.TrafficProgress, error) {
 	if err := s.settings.CheckTopic(topic, settings.Change); err != nil {
 		return api.TrafficProgress{}, err
 	}
+	// A broker that is away says so here, where the producer would wait for it.
+	if err := s.admin(func(a *kafka.Admin) error { _, err := a.DescribeTopic(r.Context(), topic); return err }); err != nil {
+		return api.TrafficProgress{}, err
+	}
 	ctx, cancel := context.WithTimeout(r.Context(), requestDeadline)
 	defer cancel()
 	progress, err := kafka.Produce(ctx, s.kafka, &givenValues{request.Values}, kafka.ProduceOptions{
@@ -415,6 +419,10 @@ func (s *Server) send(r *http.Request) (api.TrafficProgress, error) {
 	})
 	if errors.Is(err, kafka.ErrNotDelivered) { // the broker refuses the message
 		err = failure{http.StatusBadRequest, err}
+	}
+	if errors.Is(err, context.DeadlineExceeded) && r.Context().Err() == nil {
+		err = fmt.Errorf("sending to topic %s: the broker has confirmed %d of %d messages within %v, then no more: %w; `lakekit status` tells whether it runs, `lakekit up` starts it",
+			topic, progress.Acknowledged, len(request.Values), requestDeadline, err)
 	}
 	return progress, err
 }
