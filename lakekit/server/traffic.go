@@ -408,6 +408,9 @@ func (s *Server) send(r *http.Request) (api.TrafficProgress, error) {
 	if err := s.settings.CheckTopic(topic, settings.Change); err != nil {
 		return api.TrafficProgress{}, err
 	}
+	if err := kafka.CheckOwnTopic(topic); err != nil {
+		return api.TrafficProgress{}, err
+	}
 	// A broker that is away says so here, where the producer would wait for it.
 	if err := s.admin(func(a *kafka.Admin) error { _, err := a.DescribeTopic(r.Context(), topic); return err }); err != nil {
 		return api.TrafficProgress{}, err
