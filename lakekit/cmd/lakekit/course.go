@@ -93,9 +93,10 @@ func topicDescribe() *cobra.Command {
 func topicBrowse() *cobra.Command {
 	var options lakekit.BrowseOptions
 	var partition int
+	var asJSON bool
 	c := &cobra.Command{
 		Use: "browse [NAME]", Short: "Read messages of a topic without moving anybody's place", Args: cobra.MaximumNArgs(1),
-		Example: "  lakekit topic browse --offset 0 --limit 5\n  lakekit topic browse --partition 1 --offset -1",
+		Example: "  lakekit topic browse --offset 0 --limit 5\n  lakekit topic browse --partition 1 --offset -1 --json",
 		RunE: inWorkshop(func(cmd *cobra.Command, lab *lakekit.Workshop, args []string) error {
 			options.Topic = strings.Join(args, "")
 			if partition >= 0 {
@@ -105,13 +106,13 @@ func topicBrowse() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			show(cmd, messages)
-			return nil
+			return print(cmd, messages, asJSON)
 		}),
 	}
 	c.Flags().IntVar(&partition, "partition", -1, "partition to read; -1: all")
 	c.Flags().Int64Var(&options.Offset, "offset", 0, "first offset in each partition; -1: the newest messages")
 	c.Flags().IntVar(&options.Limit, "limit", 10, "most messages to show")
+	jsonFlag(c, &asJSON)
 	return c
 }
 
