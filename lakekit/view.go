@@ -464,6 +464,9 @@ func resetGrid(r api.Reset) *api.Result {
 	for _, address := range r.Addresses {
 		rows = append(rows, []any{"folder", address, ""})
 	}
+	for _, address := range r.Kept {
+		rows = append(rows, []any{"stays, it is another's", address, ""})
+	}
 	rows = append(rows, []any{"objects", count(r.Objects), size(r.Bytes)})
 	return gridOf("what|name|size", rows...)
 }

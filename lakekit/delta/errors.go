@@ -7,6 +7,9 @@ import "errors"
 var (
 	// ErrTableExists is returned by Create where a table is already.
 	ErrTableExists = errors.New("delta: table already exists")
+	// ErrOccupied is returned for a folder that is another owner's, or would be
+	// partly: tables and checkpoints do not lie in one another.
+	ErrOccupied = errors.New("delta: folder belongs to another table or checkpoint")
 	// ErrInvalid is returned for what the caller must ask otherwise: a table's
 	// definition, a property, a predicate, a column to order by, a retention
 	// that is too short.

@@ -151,8 +151,9 @@ type Definition struct {
 }
 
 // Create makes a new table as version 0: ErrTableExists when one is there,
-// ErrInvalid when no table can be as defined. The
-// protocol is 1/2, unless a column's type needs a table feature.
+// ErrOccupied when it would lie in the folder of another table or checkpoint or
+// hold one, ErrInvalid when no table can be as defined. The protocol is 1/2,
+// unless a column's type needs a table feature.
 func Create(ctx context.Context, bucket oss.Bucket, def Definition) (*Table, error) {
 	t := newTable(bucket)
 	metadata, err := def.metadata(t.now())
@@ -165,6 +166,9 @@ func Create(ctx context.Context, bucket oss.Bucket, def Definition) (*Table, err
 	}
 	if newestOf(listing) >= 0 {
 		return nil, fmt.Errorf("create table %s: %w", t.URI(), ErrTableExists)
+	}
+	if err := CheckFolder(ctx, bucket, TableOwner); err != nil {
+		return nil, fmt.Errorf("create table: %w", err)
 	}
 	protocol := protocolFor(def.Schema)
 	partitionBy, _ := json.Marshal(metadata.PartitionColumns)

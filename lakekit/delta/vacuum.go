@@ -50,8 +50,10 @@ const (
 // the newest within the retention, nor a writer that may still commit them:
 // what is older than the retention and in no add and no unexpired tombstone of
 // the log. Names that begin with "_" or "." are left alone, as in Spark, except
-// folders of partition columns, of change data and of the Delta index.
-// ErrInvalid says that the retention is too short.
+// folders of partition columns, of change data and of the Delta index. So are
+// folders within that are another table's or a checkpoint's, whoever made them.
+// ErrInvalid says that the retention is too short, ErrOccupied that the table
+// itself lies in such a folder: its files cannot be told from the other's.
 //
 // A version that lost its files cannot be read or restored any more.
 func (t *Table) Vacuum(ctx context.Context, opts VacuumOptions) (VacuumResult, error) {
@@ -65,6 +67,9 @@ func (t *Table) Vacuum(ctx context.Context, opts VacuumOptions) (VacuumResult, e
 		retention = *opts.Retention
 	}
 	if err := s.checkRetention(retention, !opts.DisableRetentionCheck); err != nil {
+		return result, fmt.Errorf("vacuum %s: %w", t.URI(), err)
+	}
+	if err := checkEnclosing(ctx, t.bucket, TableOwner); err != nil {
 		return result, fmt.Errorf("vacuum %s: %w", t.URI(), err)
 	}
 	expired, err := s.expiredFiles(ctx, t.now().Add(-retention))
@@ -108,14 +113,11 @@ func hours(d time.Duration) string {
 // needs, sorted by key. The log is read after the store is listed: what was
 // committed meanwhile is seen.
 func (s *Snapshot) expiredFiles(ctx context.Context, cutOff time.Time) ([]oss.ObjectInfo, error) {
-	var old []oss.ObjectInfo
-	for object, err := range s.table.bucket.List(ctx, oss.ListOptions{}) {
-		if err != nil {
-			return nil, fmt.Errorf("list the table's files: %w", err)
-		}
-		if object.LastModified.Before(cutOff) && !s.hidden(object.Key) {
-			old = append(old, object)
-		}
+	old, _, err := OwnObjects(ctx, s.table.bucket, func(object oss.ObjectInfo) bool {
+		return object.LastModified.Before(cutOff) && !s.hidden(object.Key)
+	})
+	if err != nil {
+		return nil, fmt.Errorf("list the table's files: %w", err)
 	}
 	needed, err := s.table.neededFiles(ctx, cutOff)
 	if err != nil {
@@ -173,14 +175,20 @@ func (t *Table) neededFiles(ctx context.Context, cutOff time.Time) (map[string]b
 }
 
 // hidden names are no business of Vacuum: the log, checkpoints of streams, what
-// other tools put aside.
+// other tools put aside. They are Spark's, DeltaTableUtils.isHiddenDirectory: a
+// folder or file is a partition's only if its name begins with "column=", and
+// "metadata" is Iceberg's.
 func (s *Snapshot) hidden(key string) bool {
-	for _, name := range strings.Split(key, "/") {
+	for name := range strings.SplitSeq(key, "/") {
+		if name == "metadata" {
+			return true
+		}
 		if !strings.HasPrefix(name, "_") && !strings.HasPrefix(name, ".") {
 			continue
 		}
-		column, _, _ := strings.Cut(name, "=")
-		if name != "_change_data" && name != "_delta_index" && !slices.ContainsFunc(s.metadata.PartitionColumns, func(c string) bool { return escapeHive(c) == column }) {
+		begins := func(prefix string) bool { return strings.HasPrefix(name, prefix) }
+		if !begins("_change_data") && !begins("_delta_index") &&
+			!slices.ContainsFunc(s.metadata.PartitionColumns, func(c string) bool { return begins(escapeHive(c) + "=") }) {
 			return true
 		}
 	}

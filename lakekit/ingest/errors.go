@@ -36,7 +36,7 @@ var (
 var permanent = []error{
 	ErrOptions, ErrTopicMissing, ErrCheckpointMissing, ErrTableReplaced, ErrTopicRecreated,
 	ErrDataLoss, ErrConcurrentRun, ErrCheckpointFormat,
-	delta.ErrNotTable, delta.ErrUnsupported, delta.ErrCorruptLog, delta.ErrTxnConflict,
+	delta.ErrNotTable, delta.ErrUnsupported, delta.ErrCorruptLog, delta.ErrTxnConflict, delta.ErrOccupied,
 }
 
 func isPermanent(err error) bool {

@@ -31,6 +31,9 @@ func (q *Query) initialize(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := q.checkFolders(ctx); err != nil {
+		return err
+	}
 	state, err := q.checkpoint.load(ctx)
 	if err != nil {
 		return err
@@ -82,6 +85,17 @@ func (q *Query) initialize(ctx context.Context) error {
 	}
 	q.resume(state)
 	return nil
+}
+
+// checkFolders refuses folders that are partly another table's or checkpoint's.
+func (q *Query) checkFolders(ctx context.Context) error {
+	if err := delta.CheckFolder(ctx, q.options.Table, delta.TableOwner); err != nil {
+		return err
+	}
+	if err := delta.CheckFolder(ctx, q.options.Checkpoint, delta.CheckpointOwner); err != nil {
+		return err
+	}
+	return delta.CheckFolder(ctx, q.options.DeadLetters, delta.TableOwner)
 }
 
 func (q *Query) openTable(ctx context.Context) (*delta.Snapshot, error) {

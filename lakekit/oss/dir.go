@@ -10,6 +10,7 @@ import (
 	"iter"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"taxilake/lakekit/oss/internal/folder"
 )
@@ -49,7 +50,18 @@ func OpenDir(dir string) (*Dir, error) {
 
 // URI is the file's address, "file:///home/ana/lake/a/b".
 func (d *Dir) URI(key string) string {
-	return "file://" + filepath.ToSlash(d.path) + "/" + key
+	return "file://" + strings.TrimSuffix(filepath.ToSlash(d.path), "/") + "/" + key
+}
+
+// outer is the file system, of which a Dir is a folder.
+func (d *Dir) outer() (Bucket, string, bool) {
+	path := d.path
+	if real, err := filepath.EvalSymlinks(path); err == nil {
+		path = real
+	}
+	root := filepath.VolumeName(path) + string(filepath.Separator)
+	inside := filepath.ToSlash(strings.TrimPrefix(path, root))
+	return &Dir{path: root, files: folder.Open(root, staging)}, inside, CheckKey(inside) == nil
 }
 
 // LocalPath implements Local.

@@ -22,6 +22,29 @@ func Prefix(b Bucket, prefix string) Bucket {
 	return prefixed
 }
 
+// Outer is the bucket that b is a folder of, and that folder: of Prefix(b, "a/b")
+// it is b and "a/b", of a Dir the file system. ok is false for a bucket that is
+// no part of a larger one.
+func Outer(b Bucket) (outer Bucket, folder string, ok bool) {
+	inner, is := b.(interface {
+		outer() (Bucket, string, bool)
+	})
+	if !is {
+		return nil, "", false
+	}
+	if outer, folder, ok = inner.outer(); !ok {
+		return nil, "", false
+	}
+	if further, above, more := Outer(outer); more {
+		return further, above + "/" + folder, true
+	}
+	return outer, folder, true
+}
+
+func (p prefixed) outer() (Bucket, string, bool) {
+	return p.bucket, strings.TrimSuffix(p.prefix, "/"), true
+}
+
 type prefixed struct {
 	bucket Bucket
 	prefix string // ends with "/"

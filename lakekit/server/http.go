@@ -58,6 +58,7 @@ var known = []struct {
 	{kafka.ErrPartitionNotFound, http.StatusNotFound},
 	{ingest.ErrTopicMissing, http.StatusNotFound},
 	{delta.ErrNotRewritable, http.StatusConflict},
+	{delta.ErrOccupied, http.StatusConflict},
 	{delta.ErrInvalid, http.StatusBadRequest},
 	{delta.ErrSchemaMismatch, http.StatusBadRequest},
 	{delta.ErrNotTable, http.StatusNotFound},

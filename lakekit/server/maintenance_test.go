@@ -6,6 +6,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 
@@ -110,4 +111,42 @@ func TestCreateTableChecksTheDefinition(t *testing.T) {
 	if _, err := delta.Open(t.Context(), oss.Prefix(s.bucket, "delta/other")); errors.Is(err, delta.ErrNotTable) {
 		t.Fatal(err)
 	}
+}
+
+// TestTablesAndCheckpointsDoNotLieInOneAnother whichever way they are made.
+func TestTablesAndCheckpointsDoNotLieInOneAnother(t *testing.T) {
+	s, post := tableServer(t)
+	for _, key := range []string{"checkpoints/spark/metadata", "checkpoints/spark/offsets/0", "checkpoints/spark/commits/0"} {
+		if err := s.bucket.Put(t.Context(), key, strings.NewReader("x")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	before := keysOf(t, s.bucket)
+	for uri, says := range map[string]string{
+		"oss://lake/delta":                   "holds the table oss://lake/delta/trips",
+		"oss://lake/delta/trips/more":        "lies in the table oss://lake/delta/trips",
+		"oss://lake/delta/trips/day=mon":     "lies in the table oss://lake/delta/trips",
+		"oss://lake/checkpoints":             "holds the checkpoint oss://lake/checkpoints/spark",
+		"oss://lake/checkpoints/spark":       "oss://lake/checkpoints/spark is a checkpoint already",
+		"oss://lake/checkpoints/spark/state": "lies in the checkpoint oss://lake/checkpoints/spark",
+	} {
+		if status, text := post("/api/tables", `{"uri":"`+uri+`"}`); status != 409 || !strings.Contains(text, says) {
+			t.Errorf("%s: %d %s, want %s", uri, status, text, says)
+		}
+	}
+	if after := keysOf(t, s.bucket); !slices.Equal(after, before) {
+		t.Errorf("%q, was %q", after, before)
+	}
+}
+
+func keysOf(t *testing.T, bucket oss.Bucket) []string {
+	t.Helper()
+	var keys []string
+	for object, err := range bucket.List(t.Context(), oss.ListOptions{}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		keys = append(keys, object.Key)
+	}
+	return keys
 }

@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"slices"
 	"time"
 
 	"taxilake/lakekit/api"
+	"taxilake/lakekit/delta"
 	"taxilake/lakekit/kafka"
 	"taxilake/lakekit/oss"
 )
@@ -32,12 +34,18 @@ func (s *Server) planReset(r *http.Request) (api.Reset, error) {
 		return plan, err
 	}
 	for _, address := range plan.Addresses {
-		err := s.each(r.Context(), address, func(object oss.ObjectInfo) {
-			plan.Objects++
-			plan.Bytes += object.Size
-		})
+		objects, others, err := s.ownObjects(r.Context(), address)
 		if err != nil {
 			return plan, err
+		}
+		for _, object := range objects {
+			plan.Objects++
+			plan.Bytes += object.Size
+		}
+		for _, other := range others {
+			if kept := address + "/" + other; !slices.Contains(plan.Addresses, kept) {
+				plan.Kept = append(plan.Kept, kept)
+			}
 		}
 	}
 	return plan, nil
@@ -76,30 +84,29 @@ func (s *Server) reset(r *http.Request) (api.Reset, error) {
 	return plan, nil
 }
 
-// deleteAll empties a folder.
+// deleteAll empties a folder of what is its owner's.
 func (s *Server) deleteAll(ctx context.Context, address string) error {
 	folder, err := s.folder(address)
 	if err != nil {
 		return err
 	}
-	var keys []string
-	if err := s.each(ctx, address, func(object oss.ObjectInfo) { keys = append(keys, object.Key) }); err != nil {
+	objects, _, err := s.ownObjects(ctx, address)
+	if err != nil {
 		return err
+	}
+	keys := make([]string, len(objects))
+	for i, object := range objects {
+		keys[i] = object.Key
 	}
 	return folder.Delete(ctx, keys...)
 }
 
-// each visits the objects of a folder, with keys below it.
-func (s *Server) each(ctx context.Context, address string, visit func(oss.ObjectInfo)) error {
+// ownObjects are those of a folder, with keys below it, that do not lie in a
+// table or a checkpoint within; others are the folders of these.
+func (s *Server) ownObjects(ctx context.Context, address string) (objects []oss.ObjectInfo, others []string, err error) {
 	folder, err := s.folder(address)
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
-	for object, err := range folder.List(ctx, oss.ListOptions{}) {
-		if err != nil {
-			return err
-		}
-		visit(object)
-	}
-	return nil
+	return delta.OwnObjects(ctx, folder, func(oss.ObjectInfo) bool { return true })
 }

@@ -83,6 +83,10 @@ func TestStreamsThatCannotRunTogether(t *testing.T) {
 		{"checkpoint at its table", api.StreamRequest{Name: "b", Table: "other", CheckpointLocation: "oss://lake/delta/other/"}, 400, "folder of its own"},
 		{"checkpoint in its dead letters", api.StreamRequest{Name: "b", Table: "other", CheckpointLocation: "oss://lake/delta/other_dead_letters/c"}, 400, "folder of its own"},
 		{"checkpoint around its table", api.StreamRequest{Name: "b", Table: "other", CheckpointLocation: "oss://lake/delta"}, 400, "folder of its own"},
+		{"checkpoint in another table", api.StreamRequest{Name: "b", Table: "other", CheckpointLocation: "oss://lake/delta/taxi_record/c"}, 409, "lies in the table oss://lake/delta/taxi_record"},
+		{"checkpoint at another table", api.StreamRequest{Name: "b", Table: "other", CheckpointLocation: "oss://lake/delta/taxi_record"}, 409, "oss://lake/delta/taxi_record is a table already"},
+		{"checkpoint around others", api.StreamRequest{Name: "b", Table: "other", CheckpointLocation: "oss://lake/checkpoints"}, 409, "holds the checkpoint oss://lake/checkpoints/taxi_record"},
+		{"checkpoint in another", api.StreamRequest{Name: "b", Table: "other", CheckpointLocation: "oss://lake/checkpoints/taxi_record/state"}, 409, "lies in the checkpoint oss://lake/checkpoints/taxi_record"},
 		{"checkpoint elsewhere", api.StreamRequest{Name: "b", Table: "other", CheckpointLocation: "/tmp/c"}, 400, "oss://lake/"},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -242,6 +242,8 @@ func TestCourseOnTheCommandLine(t *testing.T) {
 	w.does("table", "create")
 	w.does("table", "create")
 	w.fails(statusFailed, "autoCompakt", "table", "create", "other", "--property", "delta.autoOptimize.autoCompakt=true")
+	w.fails(statusFailed, "holds the table oss://lake/delta/taxi_record", "table", "create", "oss://lake/delta")
+	w.fails(statusFailed, "lies in the table oss://lake/delta/taxi_record", "table", "create", "oss://lake/delta/taxi_record/day")
 	w.does("stream", "start", "--wait")
 	w.does("stream", "start")
 	w.fails(statusFailed, "other options", "stream", "start", "--trigger", "9 seconds")

@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -12,6 +13,10 @@ import (
 	"taxilake/lakekit/delta"
 	"taxilake/lakekit/oss"
 )
+
+const createdBySpark = `{"protocol":{"minReaderVersion":1,"minWriterVersion":2}}
+{"metaData":{"id":"00000000-0000-0000-0000-000000000001","format":{"provider":"parquet","options":{}},"schemaString":"{\"type\":\"struct\",\"fields\":[{\"name\":\"id\",\"type\":\"long\",\"nullable\":true,\"metadata\":{}}]}","partitionColumns":[],"configuration":{},"createdTime":1700000000000}}
+`
 
 // TestMaintainAFolder needs no service: the table is on the local disk.
 func TestMaintainAFolder(t *testing.T) {
@@ -61,6 +66,27 @@ func TestMaintainAFolder(t *testing.T) {
 		t.Errorf("%s rows after\n%s", rows(), out)
 	}
 	w.fails(statusFailed, "data files are missing", "table", "restore", folder, "--version", "4")
+
+	// Others' tables and checkpoints in its folder are not its files, and who lies
+	// in another's folder cannot tell whose the files are.
+	inner := filepath.Join(folder, "zone=1", "inner")
+	for name, content := range map[string]string{
+		"zone=1/inner/part-0.parquet": "", "stream/metadata": "", "stream/offsets/0": "", "stream/commits/0": "", "abandoned.parquet": "",
+		"zone=1/inner/_delta_log/00000000000000000000.json": createdBySpark,
+	} {
+		if err := bucket.Put(t.Context(), name, strings.NewReader(content)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if out := w.does(append([]string{"table", "vacuum", folder}, off...)...); !strings.Contains(out, "deleted 1 file") {
+		t.Errorf("vacuum around others:\n%s", out)
+	}
+	w.fails(statusFailed, "lies in the table file://"+folder, append([]string{"table", "vacuum", inner}, off...)...)
+	for _, name := range []string{"zone=1/inner/part-0.parquet", "stream/metadata", "stream/offsets/0", "stream/commits/0"} {
+		if _, err := bucket.Head(t.Context(), name); err != nil {
+			t.Errorf("%s is gone", name)
+		}
+	}
 
 	history := w.does("table", "history", folder)
 	for _, operation := range []string{"VACUUM END", "VACUUM START", "RESTORE", "OPTIMIZE", "WRITE", "CREATE TABLE"} {
