@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"os"
 	"syscall"
 
@@ -26,12 +27,22 @@ type Options struct {
 	Ready func(addr string) // called once, when the broker answers at addr (host:port); may be nil
 	TLS   *tls.Config       // with the server's certificate; nil: plaintext
 	Users []User            // who may log in; none: anybody, without a login, may do everything
+
+	// Configs are settings of Kafka's brokers that bound what clients may ask
+	// for: connections.max.idle.ms, max.connections, max.connections.per.ip,
+	// queued.max.request.bytes, sasl.server.max.receive.size and
+	// socket.request.max.bytes.
+	Configs map[string]string
 }
 
 // Run serves from the folder until ctx ends, then stops cleanly and returns
 // nil. It returns ErrLocked when another broker has the folder, ErrPortTaken
 // when another program has the port.
 func Run(ctx context.Context, o Options) error {
+	limits, err := limitsOf(o.Configs)
+	if err != nil {
+		return err
+	}
 	if err := os.MkdirAll(o.Dir, 0o755); err != nil {
 		return fmt.Errorf("make the broker's folder: %w", err)
 	}
@@ -45,7 +56,7 @@ func Run(ctx context.Context, o Options) error {
 	if err != nil {
 		return fmt.Errorf("recover broker folder %s: %w", o.Dir, err)
 	}
-	cluster, err := start(o)
+	cluster, err := start(o, limits)
 	if err != nil {
 		return err
 	}
@@ -65,7 +76,7 @@ func KafkaVersion() string { return kversion.Stable().VersionGuess() }
 // Kafka source, fails; left out, Java asks by Metadata.
 const describeTopicPartitions = 75
 
-func start(o Options) (*kfake.Cluster, error) {
+func start(o Options, limits limits) (*kfake.Cluster, error) {
 	versions := kversion.Stable()
 	versions.SetMaxKeyVersion(describeTopicPartitions, -1)
 	options := []kfake.Opt{
@@ -79,9 +90,13 @@ func start(o Options) (*kfake.Cluster, error) {
 			"log.segment.bytes":      "16777216", // retention removes whole segments
 		}),
 		kfake.WithLogger(logger{}),
-	}
-	if o.TLS != nil {
-		options = append(options, kfake.TLS(o.TLS))
+		kfake.ListenFn(func(network, address string) (net.Listener, error) {
+			l, err := net.Listen(network, address)
+			if err != nil {
+				return nil, err
+			}
+			return newListener(l, o, limits), nil
+		}),
 	}
 	cluster, err := kfake.NewCluster(append(options, accessControl(o.Users)...)...)
 	if errors.Is(err, syscall.EADDRINUSE) {
@@ -91,9 +106,11 @@ func start(o Options) (*kfake.Cluster, error) {
 		return nil, fmt.Errorf("start broker on folder %s: %w", o.Dir, err)
 	}
 	checkTopicRequests(cluster)
-	checkRecords(cluster)
 	answerRefusedLogins(cluster, o.Users)
-	refuseRecordsWhenFull(cluster, func() (int64, error) { return freeSpace(o.Dir) })
+	checkProduce(cluster,
+		refuseRecordsWhenFull(func() (int64, error) { return freeSpace(o.Dir) }),
+		checkRecords(cluster),
+	)
 	return cluster, nil
 }
 

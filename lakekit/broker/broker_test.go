@@ -42,6 +42,12 @@ func TestMain(m *testing.M) {
 // startProcess runs a broker in a process of its own; kill is kill -9.
 func startProcess(t *testing.T, dir string, port int) (addr string, kill func()) {
 	t.Helper()
+	addr, _, kill = startCommand(t, dir, port)
+	return addr, kill
+}
+
+func startCommand(t *testing.T, dir string, port int) (addr string, process *os.Process, kill func()) {
+	t.Helper()
 	cmd := exec.Command(os.Args[0])
 	cmd.Env = append(os.Environ(), brokerDir+"="+dir, brokerPort+"="+strconv.Itoa(port))
 	cmd.Stderr = os.Stderr
@@ -61,7 +67,7 @@ func startProcess(t *testing.T, dir string, port int) (addr string, kill func())
 	if err != nil {
 		t.Fatalf("the broker's process did not start: %v", err)
 	}
-	return strings.TrimSpace(line), kill
+	return strings.TrimSpace(line), cmd.Process, kill
 }
 
 func portOf(t *testing.T, addr string) int {

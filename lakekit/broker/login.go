@@ -52,18 +52,17 @@ func answerRefusedLogins(c *kfake.Cluster, users []User) {
 			passwords[u.Name] = u.Password
 		}
 	}
-	c.ControlKey(kmsg.SASLAuthenticate.Int16(), func(r kmsg.Request) (kmsg.Response, error, bool) {
-		c.KeepControl()
+	control(c, kmsg.SASLAuthenticate, func(r kmsg.Request) (kmsg.Response, error) {
 		login := bytes.Split(r.(*kmsg.SASLAuthenticateRequest).SASLAuthBytes, []byte{0}) // RFC 4616: authzid, authcid, passwd
 		if len(login) != 3 {
-			return nil, nil, false
+			return nil, nil
 		}
 		if password, known := passwords[string(login[1])]; known && password == string(login[2]) {
-			return nil, nil, false
+			return nil, nil
 		}
 		resp := r.ResponseKind().(*kmsg.SASLAuthenticateResponse)
 		resp.ErrorCode = kerr.SaslAuthenticationFailed.Code
 		resp.ErrorMessage = kmsg.StringPtr("Authentication failed: Invalid username or password")
-		return resp, nil, true
+		return resp, nil
 	})
 }

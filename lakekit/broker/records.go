@@ -16,18 +16,16 @@ import (
 
 // checkRecords applies the settings of topics to what is produced that kfake
 // does not: the bounds of timestamps, and that records of a compacted topic need
-// a key. Each partition gets its own answer, as in
-// Kafka: the request goes on to kfake, which gives our answers for those that
-// are refused.
-func checkRecords(c *kfake.Cluster) {
+// a key. It refuses the batches, too, that are marked as not in order. Each
+// partition gets its own answer, as in Kafka: the request goes on to kfake, which
+// gives our answers for those that are refused.
+func checkRecords(c *kfake.Cluster) produceCheck {
 	var refusals *kfake.FaultHandle // of the last request
-	c.ControlKey(kmsg.Produce.Int16(), func(r kmsg.Request) (kmsg.Response, error, bool) {
-		c.KeepControl()
+	return func(req *kmsg.ProduceRequest) (kmsg.Response, error) {
 		if refusals != nil {
 			refusals.Remove()
 			refusals = nil
 		}
-		req := r.(*kmsg.ProduceRequest)
 		var faults []kfake.Fault
 		for _, t := range req.Topics {
 			info := c.TopicInfo(t.Topic)
@@ -43,7 +41,7 @@ func checkRecords(c *kfake.Cluster) {
 				if refused := rules.check(p.Records, time.Now().UnixMilli()); refused != nil {
 					faults = append(faults, kfake.Fault{
 						Keys: []kmsg.Key{kmsg.Produce}, Topic: info.Topic, Partitions: []int32{p.Partition},
-						Err: refused, When: func(other kmsg.Request) bool { return other == r },
+						Err: refused, When: func(other kmsg.Request) bool { return other == req },
 					})
 				}
 			}
@@ -51,8 +49,8 @@ func checkRecords(c *kfake.Cluster) {
 		if len(faults) > 0 {
 			refusals = c.Fault(faults...)
 		}
-		return nil, nil, false
-	})
+		return nil, nil
+	}
 }
 
 // recordRules are what the settings of a topic ask of records, in milliseconds.
@@ -104,33 +102,32 @@ func clearLogAppendTime(batch []byte) {
 
 // check gives the answer of Kafka's LogValidator to a batch, nil to store it. What
 // it cannot read is left to kfake to refuse.
-func (rules recordRules) check(records []byte, now int64) *kerr.Error {
+func (rules recordRules) check(b []byte, now int64) (refused *kerr.Error) {
+	if isMarked(b) {
+		return kerr.InvalidRecord
+	}
 	if rules.before == math.MaxInt64 && rules.after == math.MaxInt64 && !rules.needsKey {
 		return nil
 	}
 	var batch kmsg.RecordBatch
-	if len(records) < batchHeaderSize || batch.ReadFrom(records) != nil {
+	if batch.ReadFrom(b) != nil {
 		return nil
 	}
-	all, err := kfake.BatchRecords(batch)
-	if err != nil {
-		return nil
-	}
-	for _, record := range all {
-		at := batch.FirstTimestamp + record.TimestampDelta64
-		if rules.needsKey && record.Key == nil {
-			return refusal(kerr.InvalidRecord, "a record of a compacted topic needs a key")
-		}
-		if at == noTimestamp {
-			continue
-		}
+	left := int64(maxExpanded)
+	_ = eachRecord(batch.Records, uint16(batch.Attributes)&codecBits, batch.NumRecords, &left, func(record recordHead) {
+		at := batch.FirstTimestamp + record.timestampDelta
+		switch {
+		case refused != nil:
+		case rules.needsKey && !record.hasKey:
+			refused = refusal(kerr.InvalidRecord, "a record of a compacted topic needs a key")
+		case at == noTimestamp:
 		// Differences of two int64, which need not be one.
-		if at > now && uint64(at)-uint64(now) > uint64(rules.after) || at < now && uint64(now)-uint64(at) > uint64(rules.before) {
-			return refusal(kerr.InvalidTimestamp, "timestamp %d of a record is not within %s=%d and %s=%d of the broker's time, %d",
+		case at > now && uint64(at)-uint64(now) > uint64(rules.after), at < now && uint64(now)-uint64(at) > uint64(rules.before):
+			refused = refusal(kerr.InvalidTimestamp, "timestamp %d of a record is not within %s=%d and %s=%d of the broker's time, %d",
 				at, timestampBefore, rules.before, timestampAfter, rules.after, now)
 		}
-	}
-	return nil
+	})
+	return refused
 }
 
 const noTimestamp = -1

@@ -68,11 +68,7 @@ func checkTopicRequests(c *kfake.Cluster) {
 		kmsg.AlterConfigs:            requests.checkAlterConfigs,
 		kmsg.IncrementalAlterConfigs: requests.checkIncrementalAlterConfigs,
 	} {
-		c.ControlKey(key.Int16(), func(r kmsg.Request) (kmsg.Response, error, bool) {
-			c.KeepControl()
-			refusal := check(r)
-			return refusal, nil, refusal != nil
-		})
+		control(c, key, func(r kmsg.Request) (kmsg.Response, error) { return check(r), nil })
 	}
 }
 

@@ -6,7 +6,6 @@ import (
 	"log/slog"
 
 	"github.com/twmb/franz-go/pkg/kerr"
-	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kmsg"
 	"golang.org/x/sys/unix"
 )
@@ -19,14 +18,13 @@ const minFreeSpace = 64 << 20
 
 // refuseRecordsWhenFull answers Produce with KAFKA_STORAGE_ERROR, on which
 // producers try again, while less than minFreeSpace is free.
-func refuseRecordsWhenFull(c *kfake.Cluster, free func() (int64, error)) {
+func refuseRecordsWhenFull(free func() (int64, error)) produceCheck {
 	full := false
-	c.ControlKey(kmsg.Produce.Int16(), func(r kmsg.Request) (kmsg.Response, error, bool) {
-		c.KeepControl()
+	return func(req *kmsg.ProduceRequest) (kmsg.Response, error) {
 		bytes, err := free()
 		if err != nil {
 			slog.Error("broker: look for free disk space", "error", err)
-			return nil, nil, false
+			return nil, nil
 		}
 		wasFull := full
 		full = bytes < minFreeSpace
@@ -37,11 +35,10 @@ func refuseRecordsWhenFull(c *kfake.Cluster, free func() (int64, error)) {
 			slog.Warn("broker: the disk has room again", "free", bytes)
 		}
 		if !full {
-			return nil, nil, false
+			return nil, nil
 		}
-		response, err := refuseRecords(r.(*kmsg.ProduceRequest))
-		return response, err, true
-	})
+		return refuseRecords(req)
+	}
 }
 
 var errDiskFull = errors.New("the broker's disk is full")

@@ -19,7 +19,7 @@ func TestRecordsWaitForRoomOnTheDisk(t *testing.T) {
 	}
 	defer cluster.Close()
 	var asked, refused atomic.Int64
-	refuseRecordsWhenFull(cluster, func() (int64, error) {
+	checkProduce(cluster, refuseRecordsWhenFull(func() (int64, error) {
 		switch n := asked.Add(1); {
 		case n == 2:
 			return 0, errors.New("cannot be told")
@@ -30,7 +30,7 @@ func TestRecordsWaitForRoomOnTheDisk(t *testing.T) {
 			return minFreeSpace - 1, nil
 		}
 		return minFreeSpace, nil
-	})
+	}))
 	client, err := kgo.NewClient(kgo.SeedBrokers(cluster.ListenAddrs()...), kgo.DefaultProduceTopic("t"),
 		kgo.RetryBackoffFn(func(int) time.Duration { return time.Millisecond }), kgo.MetadataMinAge(10*time.Millisecond))
 	if err != nil {
