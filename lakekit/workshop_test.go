@@ -96,7 +96,9 @@ func TestAnAnswerWithoutEnd(t *testing.T) {
 	if _, err := w.Topics(); err == nil || !strings.Contains(err.Error(), "longer than 64 MiB") {
 		t.Errorf("%v", err)
 	}
-	w = talking(t, func(*http.Request) (*http.Response, error) { return answering(500, strings.NewReader(strings.Repeat("no JSON ", 1000))), nil })
+	w = talking(t, func(*http.Request) (*http.Response, error) {
+		return answering(500, strings.NewReader(strings.Repeat("no JSON ", 1000))), nil
+	})
 	if _, err := w.Topics(); err == nil || len(err.Error()) > 1000 {
 		t.Errorf("%v", err)
 	}

@@ -3,6 +3,7 @@ package kafka
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -26,7 +27,21 @@ type BrowseOptions struct {
 	Limit     int   // at most so many messages in all; 0: 10
 }
 
-const defaultBrowseLimit = 10
+const (
+	defaultBrowseLimit = 10
+	// maxBrowseBytes bounds what Browse holds of messages.
+	maxBrowseBytes = 32 << 20
+)
+
+var errTooMuch = errors.New("too much")
+
+func sizeOf(m api.Message) int {
+	size := len(m.Key) + len(m.Value)
+	for _, h := range m.Headers {
+		size += len(h.Key) + len(h.Value)
+	}
+	return size
+}
 
 // Browse returns messages of a topic as they are now, in the order of their
 // time, partition and offset: the first ones at or after the offset, or with
@@ -47,10 +62,17 @@ func Browse(ctx context.Context, c Config, topic string, o BrowseOptions) ([]api
 		messages []api.Message
 		h        health
 	)
+	size := 0
 	err = readRanges(ctx, c, &h, topic, ranges, func(m api.Message) error {
+		if size += sizeOf(m); size > maxBrowseBytes {
+			return errTooMuch
+		}
 		messages = append(messages, m)
 		return nil
 	})
+	if err == errTooMuch {
+		return nil, fmt.Errorf("browse topic %s: %w: the first %d messages have more than %d MiB together: set a smaller limit, or name a partition", topic, ErrOptions, len(messages), maxBrowseBytes>>20)
+	}
 	if err != nil {
 		return nil, callFailed(err, c.Servers(), &h, "browse topic %s", topic)
 	}

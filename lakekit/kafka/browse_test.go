@@ -212,3 +212,30 @@ func TestBrowseRefuses(t *testing.T) {
 		}
 	})
 }
+
+// TestBrowseIsBounded in bytes as well as in messages.
+func TestBrowseIsBounded(t *testing.T) {
+	onEachCluster(t, func(t *testing.T, c kafka.Config, name func(string) string) {
+		createTopic(t, c, name("large"), 1)
+		const messages = 40
+		source := &repeated{value: make([]byte, 900_000)}
+		if _, err := kafka.Produce(t.Context(), c, source, kafka.ProduceOptions{Topic: name("large"), Records: messages}); err != nil {
+			t.Fatal(err)
+		}
+		_, err := kafka.Browse(t.Context(), c, name("large"), kafka.BrowseOptions{Partition: kafka.AllPartitions, Limit: messages})
+		if !errors.Is(err, kafka.ErrOptions) || !strings.Contains(err.Error(), "set a smaller limit") {
+			t.Errorf("all of them: %v", err)
+		}
+		for _, offset := range []int64{kafka.Earliest, kafka.Latest} {
+			some, err := kafka.Browse(t.Context(), c, name("large"), kafka.BrowseOptions{Partition: kafka.AllPartitions, Offset: offset, Limit: messages / 2})
+			if err != nil || len(some) != messages/2 {
+				t.Errorf("half of them: %d, %v", len(some), err)
+			}
+		}
+	})
+}
+
+// repeated is a source of one value, without end.
+type repeated struct{ value []byte }
+
+func (r *repeated) Next() (key, value []byte, err error) { return nil, r.value, nil }
