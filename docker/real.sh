@@ -5,6 +5,7 @@
 #   real.sh up DIR    install what is missing into .cache/real, start both, and
 #                     write their addresses into DIR/real.env
 #   real.sh down DIR  end them; the data stays
+#   real.sh install   install all of it, so that up and engines need no network
 #   real.sh engines   install delta-rs, and Spark with Delta, into .cache/real/engines:
 #                     the tests let them read our tables, and take over our streams
 #   real.sh clients   install Aliyun's clients for Python and Node.js into .cache/real/clients:
@@ -17,7 +18,8 @@ root=$(cd "$(dirname "$0")/.." && pwd -P)
 here=$root/docker
 cache=$root/.cache/real
 java=${JAVA_HOME:+$JAVA_HOME/bin/}java
-: "${PYTHON:=python3}"
+# shellcheck source=lakekit/jupyter/env.sh
+. "$root/lakekit/jupyter/env.sh"
 
 minio_version=v0.0.0-20260212201848-7aac2a2c5b7c
 kafka_version=$(sed -n 's:.*<kafka.version>\(.*\)</kafka.version>.*:\1:p' "$here/real/pom.xml")
@@ -95,16 +97,6 @@ running() {
 	*" $arguments") ;;
 	*) return 1 ;;
 	esac
-}
-
-engines() {
-	check engines
-	install engines
-}
-
-clients() {
-	check clients
-	install clients
 }
 
 # check NAME... says what must be installed first. Maven and Go are needed only to install.
@@ -415,11 +407,17 @@ announce() {
 
 case ${1-}:$# in
 up:* | down:*) ;;
-engines:1 | clients:1)
-	"$1"
+install:1)
+	check kafka minio engines clients
+	install kafka minio engines clients
 	exit 0
 	;;
-*) fail "usage: docker/real.sh up DIR | down DIR | engines | clients" ;;
+engines:1 | clients:1)
+	check "$1"
+	install "$1"
+	exit 0
+	;;
+*) fail "usage: docker/real.sh up DIR | down DIR | install | engines | clients" ;;
 esac
 if [ $# -ne 2 ] || [ -z "$2" ]; then fail "usage: docker/real.sh $1 DIR"; fi
 [ "$1" = up ] || [ -d "$2" ] || exit 0

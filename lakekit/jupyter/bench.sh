@@ -10,6 +10,7 @@ cd "$root"
 . "$root/lakekit/jupyter/env.sh"
 
 docker/real.sh engines && export LAKEKIT_REAL_ENGINES="$root/.cache/real/engines"
+offline
 
 [ $# -gt 0 ] || set -- ./...
 [ -n "${BENCH-}" ] || set -- -skip '^BenchmarkSpark$' "$@" # half an hour of its own: make bench-spark

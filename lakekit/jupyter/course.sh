@@ -48,6 +48,7 @@ timed() {
 mkdir -p "$out"
 : >"$out/parts.tsv"
 timed "Set-up" "$here/setup.sh"
+offline
 
 # elsewhere is set when Kafka and the object store are no processes of this run.
 elsewhere=

@@ -10,15 +10,21 @@ root=$PWD
 until is_repository "$root" || [ "$root" = / ]; do
 	root=$(dirname "$root")
 done
-is_repository "$root" || root=$(cd "$(dirname "$0")/../.." && pwd -P)
+is_repository "$root" || root=$(dirname "$0")/../..
+root=$(cd "$root" && pwd -P)
 
-PATH=$root/.bin:$PATH
 # Editors started from a desktop do not have the shell's PATH.
 command -v go >/dev/null || PATH=$PATH:/usr/local/go/bin:/opt/homebrew/bin:/usr/local/bin:/snap/bin
-export PATH
+# shellcheck source=lakekit/jupyter/env.sh
+. "$root/lakekit/jupyter/env.sh"
+go=$(command -v go) || true
+case $go in */jupyter/path/go) ;; *) LAKEKIT_GO=$go ;; esac # the former: in a kernel that a cell has started
+export LAKEKIT_GO LAKEKIT_HOME="$root"
+# In a cell, !pip and !python are the repository's; the machine's pip refuses to install.
+export VIRTUAL_ENV="$root/.venv" PIP_REQUIRE_VIRTUALENV=1
+export PATH="$root/lakekit/jupyter/path:$root/.bin:$root/.venv/bin:$PATH"
 
 # Cells are linked anew each time: without symbols, and by lld, in half the time.
-# Set here, not added to: -mod=mod or a GOWORK of the user's would break the workspace.
 link='-s -w'
 if [ "$(uname -s)" = Linux ] && command -v ld.lld >/dev/null; then
 	link="$link -extldflags=-fuse-ld=lld"
@@ -30,4 +36,4 @@ unset GOWORK
 log=$root/.jupyter/gonb.log
 mkdir -p "$root/.jupyter"
 [ ! -f "$log" ] || [ "$(wc -c <"$log")" -lt 1000000 ] || : >"$log"
-LAKEKIT_HOME=$root exec "$root/.bin/gonb" -kernel "$1" -go_work="$root" </dev/null >>"$log" 2>&1
+exec "$root/.bin/gonb" -kernel "$1" -go_work="$root" </dev/null >>"$log" 2>&1

