@@ -14,12 +14,16 @@ import (
 
 // resultJSON is the JSON form of a Result.
 type resultJSON struct {
-	Columns   []Column            `json:"columns"`
-	Rows      [][]json.RawMessage `json:"rows"`
-	TimeZone  string              `json:"timeZone,omitempty"`
-	ElapsedNs int64               `json:"elapsedNs"`
-	Truncated bool                `json:"truncated,omitempty"`
-	Tables    []TableRead         `json:"tables,omitempty"`
+	Columns []Column            `json:"columns"`
+	Rows    [][]json.RawMessage `json:"rows"`
+	resultRestJSON
+}
+
+type resultRestJSON struct {
+	TimeZone  string      `json:"timeZone,omitempty"`
+	ElapsedNs int64       `json:"elapsedNs"`
+	Truncated bool        `json:"truncated,omitempty"`
+	Tables    []TableRead `json:"tables,omitempty"`
 }
 
 // Whole numbers beyond this lose digits where a reader takes JSON's numbers for
@@ -31,23 +35,47 @@ const maxExactInt = 1 << 53
 // binary as base64, timestamps in RFC 3339 with all their digits, maps as
 // arrays of [key, value].
 func (r Result) MarshalJSON() ([]byte, error) {
+	var b bytes.Buffer
+	err := r.EncodeJSON(&b)
+	return b.Bytes(), err
+}
+
+// EncodeJSON writes what MarshalJSON returns row by row, so that a large result is
+// not in memory as JSON as well.
+func (r *Result) EncodeJSON(w io.Writer) error {
 	types, err := r.types()
 	if err != nil {
-		return nil, err
+		return err
 	}
-	out := resultJSON{
-		Columns: append([]Column{}, r.Columns...), Rows: make([][]json.RawMessage, len(r.Rows)),
-		TimeZone: r.TimeZone, ElapsedNs: int64(r.Elapsed), Truncated: r.Truncated, Tables: r.Tables,
+	columns, err := json.Marshal(append([]Column{}, r.Columns...))
+	if err != nil {
+		return err
 	}
+	line := append(append([]byte(`{"columns":`), columns...), `,"rows":[`...)
 	for i, row := range r.Rows {
-		out.Rows[i] = make([]json.RawMessage, len(row))
+		if i > 0 {
+			line = append(line, ',')
+		}
+		line = append(line, '[')
 		for j, cell := range row {
-			if out.Rows[i][j], err = wireForm.append(nil, cell, types[j]); err != nil {
-				return nil, fmt.Errorf("row %d, column %s: %w", i+1, r.Columns[j].Name, err)
+			if j > 0 {
+				line = append(line, ',')
+			}
+			if line, err = wireForm.append(line, cell, types[j]); err != nil {
+				return fmt.Errorf("row %d, column %s: %w", i+1, r.Columns[j].Name, err)
 			}
 		}
+		if _, err := w.Write(append(line, ']')); err != nil {
+			return err
+		}
+		line = line[:0]
 	}
-	return json.Marshal(out)
+	rest, err := json.Marshal(resultRestJSON{r.TimeZone, int64(r.Elapsed), r.Truncated, r.Tables})
+	if err != nil {
+		return err
+	}
+	_, err = w.Write(append(append(line, "],"...), rest[1:]...))
+	return err
 }
 
 // UnmarshalJSON reads what MarshalJSON wrote.

@@ -2,6 +2,7 @@ package query
 
 import (
 	"database/sql"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -9,7 +10,9 @@ import (
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
 	"github.com/apache/arrow-go/v18/arrow/memory"
+	_ "github.com/duckdb/duckdb-go/v2" // the bare engine
 
+	"taxilake/lakekit/api"
 	"taxilake/lakekit/delta"
 	"taxilake/lakekit/oss"
 	"taxilake/lakekit/taxi"
@@ -142,12 +145,47 @@ func drain(t testing.TB, db *sql.DB, statement string) {
 	}
 }
 
-// BenchmarkSmallest is what every statement costs: a DuckDB of its own.
+// BenchmarkSmallest is what every statement costs: a DuckDB of its own in a
+// process of its own, in turn with a DuckDB opened in this process.
 func BenchmarkSmallest(b *testing.B) {
 	e := openEngine(b)
+	var ours, anew []time.Duration
 	for b.Loop() {
+		began := time.Now()
 		mustQuery(b, e, "SELECT 1", Request{})
+		ours = append(ours, time.Since(began))
+		began = time.Now()
+		drainAnew(b, "SELECT 1")
+		anew = append(anew, time.Since(began))
 	}
+	slices.Sort(ours)
+	slices.Sort(anew)
+	b.ReportMetric(ours[len(ours)/2].Seconds()/anew[len(anew)/2].Seconds(), "of-new-duckdb")
+	b.ReportMetric(1e3*ours[len(ours)/2].Seconds(), "ms/statement")
+}
+
+// BenchmarkRows is what a row costs on its way from the process of the statement:
+// 3 M of them as for a CSV file, in turn with DuckDB's rows in this process.
+func BenchmarkRows(b *testing.B) {
+	const statement = "SELECT range AS id, range / 7 AS fare, 'trip ' || range AS name, make_timestamp(range * 1000000) AS at FROM range(3000000)"
+	bare, err := sql.Open("duckdb", "")
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer bare.Close()
+	e := openEngine(b)
+	var ours, theirs time.Duration
+	for b.Loop() {
+		began, n := time.Now(), 0
+		mustQuery(b, e, statement, Request{Each: func(part *api.Result) error { n += len(part.Rows); return nil }})
+		if ours += time.Since(began); n != 3_000_000 {
+			b.Fatalf("%d rows", n)
+		}
+		began = time.Now()
+		drain(b, bare, statement)
+		theirs += time.Since(began)
+	}
+	b.ReportMetric(ours.Seconds()/theirs.Seconds(), "of-duckdb")
 }
 
 // BenchmarkManyFiles is what a statement costs by the number of a table's files:

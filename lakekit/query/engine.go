@@ -3,18 +3,16 @@ package query
 import (
 	"cmp"
 	"context"
-	"database/sql"
+	"encoding/json"
 	"errors"
 	"fmt"
-	"net/url"
+	"iter"
 	"os"
+	"path/filepath"
 	"runtime"
-	"slices"
-	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
-
-	duckdb "github.com/duckdb/duckdb-go/v2"
 
 	"taxilake/lakekit/api"
 	"taxilake/lakekit/delta"
@@ -22,18 +20,16 @@ import (
 
 // Options of an Engine; the zero value works.
 type Options struct {
-	MemoryLimit string // of one statement, as DuckDB writes it; default 1GB, beyond it TempDir is used
+	Limits             // of each statement
 	Threads     int    // of one statement; default: all processors
 	Concurrency int    // statements that run at the same time, the others wait; default 2
 	CacheDir    string // copies of remote objects, of one engine at a time; default: a folder removed by Close
 	CacheBytes  int64  // bound of CacheDir; default 2 GiB
-	TempDir     string // for what does not fit into memory; default: inside CacheDir
+	TempDir     string // for what does not fit into memory, of one engine at a time; default: inside CacheDir
 }
 
 func (o Options) withDefaults() Options {
-	if o.MemoryLimit == "" {
-		o.MemoryLimit = "1GB"
-	}
+	o.Limits = o.Limits.withDefaults()
 	if o.Threads == 0 {
 		o.Threads = runtime.GOMAXPROCS(0)
 	}
@@ -51,8 +47,9 @@ type Engine struct {
 	options Options
 	cache   *cache
 	footers footers
-	slots   chan struct{}
-	remove  []string // folders that end with the engine
+	slots   chan *spare  // one for each statement that may run
+	waiting atomic.Int64 // statements for a slot
+	remove  []string     // folders that end with the engine
 }
 
 // Request is what a statement is run with.
@@ -85,7 +82,7 @@ var ErrUnknownTable = errors.New("no such table")
 // Open readies an engine.
 func Open(o Options) (*Engine, error) {
 	o = o.withDefaults()
-	e := &Engine{slots: make(chan struct{}, o.Concurrency)}
+	e := &Engine{slots: make(chan *spare, o.Concurrency)}
 	if o.CacheDir == "" {
 		dir, err := os.MkdirTemp("", "lakekit-query-")
 		if err != nil {
@@ -106,16 +103,31 @@ func Open(o Options) (*Engine, error) {
 	if e.cache, err = openCache(o.CacheDir, o.CacheBytes); err != nil {
 		return nil, errors.Join(fmt.Errorf("open query engine: %w", err), e.Close())
 	}
+	if err := os.MkdirAll(o.TempDir, cacheDirMode); err != nil {
+		return nil, errors.Join(fmt.Errorf("open query engine: %w", err), e.Close())
+	}
+	left, _ := filepath.Glob(filepath.Join(o.TempDir, tempPrefix+"*")) // by an engine that was killed
+	for _, dir := range left {
+		_ = os.RemoveAll(dir)
+	}
 	e.options = o
+	for range o.Concurrency {
+		e.slots <- e.prepare(nil)
+	}
 	return e, nil
 }
 
 // Close waits for running statements.
 func (e *Engine) Close() error {
-	for range cap(e.slots) {
-		e.slots <- struct{}{}
-	}
 	var errs []error
+	if e.options.Concurrency > 0 { // Open has not failed
+		for range cap(e.slots) {
+			s := <-e.slots
+			if <-s.ready; s.err == nil {
+				errs = append(errs, s.worker.end())
+			}
+		}
+	}
 	for _, dir := range e.remove {
 		errs = append(errs, os.RemoveAll(dir))
 	}
@@ -126,24 +138,10 @@ func (e *Engine) Close() error {
 // SUMMARIZE, or EXPLAIN of one, which also tells the files read and skipped. What is wrong with the statement is an *Error.
 func (e *Engine) Query(ctx context.Context, statement string, request Request) (*api.Result, error) {
 	start := time.Now()
-	select {
-	case e.slots <- struct{}{}:
-		defer func() { <-e.slots }()
-	case <-ctx.Done():
-		return nil, fmt.Errorf("wait for other statements: %w", context.Cause(ctx))
+	limits := e.options.Limits
+	if int64(len(statement)) > limits.Text {
+		return nil, limits.textExceeded(len(statement))
 	}
-	result, err := e.run(ctx, statement, request)
-	if err != nil {
-		if ctx.Err() != nil {
-			return nil, fmt.Errorf("statement stopped: %w", context.Cause(ctx))
-		}
-		return nil, err
-	}
-	result.Elapsed = time.Since(start)
-	return result, nil
-}
-
-func (e *Engine) run(ctx context.Context, statement string, request Request) (*api.Result, error) {
 	zone, err := loadZone(request.TimeZone)
 	if err != nil {
 		return nil, err
@@ -153,12 +151,38 @@ func (e *Engine) run(ctx context.Context, statement string, request Request) (*a
 		return nil, err
 	}
 	defer box.close()
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	clock := startStopwatch(limits.Time, func() { cancel(limits.timeExceeded()) })
+	defer clock.stop()
+	if each := request.Each; each != nil {
+		request.Each = func(part *api.Result) error {
+			clock.stop()
+			defer clock.start()
+			return each(part)
+		}
+	}
+	result, err := e.run(ctx, box, statement, request)
+	if err != nil {
+		if ctx.Err() == nil {
+			return nil, limits.limitError(err)
+		}
+		cause := context.Cause(ctx)
+		if errors.Is(cause, ErrLimit) {
+			return nil, cause
+		}
+		return nil, fmt.Errorf("statement stopped: %w", cause)
+	}
+	result.Elapsed = time.Since(start)
+	return result, nil
+}
 
+func (e *Engine) run(ctx context.Context, box *sandbox, statement string, request Request) (*api.Result, error) {
 	parsed, err := box.parse(ctx, statement)
 	if err != nil {
 		return nil, err
 	}
-	sources, err := box.pin(ctx, parsed, request, zone)
+	sources, err := box.pin(ctx, parsed, request, box.zone)
 	if err != nil {
 		return nil, err
 	}
@@ -167,14 +191,13 @@ func (e *Engine) run(ctx context.Context, statement string, request Request) (*a
 			s.release()
 		}
 	}()
-	parsed.promoteFloats(sources)
 	for _, s := range sources {
 		if err := s.fetch(ctx, e); err != nil {
 			return nil, err
 		}
 	}
 	var result *api.Result
-	if err = box.install(ctx, parsed, sources); err == nil {
+	if err = box.install(ctx, sources); err == nil {
 		result, err = box.query(ctx, parsed, sources, request)
 	}
 	if f, ok := readFailure(err); ok && f.ofFile() {
@@ -193,67 +216,152 @@ func (r Request) maxRows() int {
 	return r.MaxRows
 }
 
-// sandbox is a DuckDB of one statement. Opening one costs milliseconds, and
-// DuckDB cannot be given more files to read once access is shut off: a fresh one
-// lets a statement read its own tables' files and no other, and takes its
-// memory along when it ends.
+// sandbox is a DuckDB of one statement, in a process of its own. DuckDB cannot be
+// given more files to read once access is shut off: a fresh one lets a statement
+// read its own tables' files and no other. And much of what it takes is not in its
+// own limit of memory, nor does it always heed that it is asked to stop: a process
+// can be watched, and killed.
 type sandbox struct {
-	db   *sql.DB
-	conn *sql.Conn
-	zone zone
+	engine *Engine
+	worker *worker
+	zone   zone
 }
 
-func (e *Engine) openSandbox(ctx context.Context, zone zone) (_ *sandbox, err error) {
-	settings := url.Values{
-		"memory_limit":                 {e.options.MemoryLimit},
-		"threads":                      {strconv.Itoa(e.options.Threads)},
-		"temp_directory":               {e.options.TempDir},
-		"autoinstall_known_extensions": {"false"},
-		"autoload_known_extensions":    {"false"},
-		"errors_as_json":               {"true"},
-		"default_null_order":           {"nulls_first_on_asc_last_on_desc"},
-		"ieee_floating_point_ops":      {"false"}, // x / 0 is NULL
-	}
-	connector, err := duckdb.NewConnector("?"+settings.Encode(), nil)
-	if err != nil {
-		return nil, fmt.Errorf("open DuckDB: %w", err)
-	}
-	box := &sandbox{db: sql.OpenDB(connector), zone: zone}
-	defer func() {
-		if err != nil {
-			box.close()
+// openSandbox waits until fewer statements run than may.
+func (e *Engine) openSandbox(ctx context.Context, zone zone) (*sandbox, error) {
+	var next *spare
+	select {
+	case next = <-e.slots:
+	default:
+		limits := e.options.Limits
+		defer e.waiting.Add(-1)
+		if e.waiting.Add(1) > int64(limits.Waiting) {
+			return nil, fmt.Errorf("%w: %d, besides %d that run; try again when some are done; %s", ErrBusy, limits.Waiting, cap(e.slots), limits.Raise(LimitWaiting))
 		}
-	}()
-	if box.conn, err = box.db.Conn(ctx); err != nil {
-		return nil, fmt.Errorf("open DuckDB: %w", err)
+		select {
+		case next = <-e.slots:
+		case <-ctx.Done():
+			return nil, fmt.Errorf("wait for other statements: %w", context.Cause(ctx))
+		}
 	}
-	return box, box.exec(ctx, "SET TimeZone = "+quote(zone.duckdbName))
+	w, err := next.take(ctx, e.options)
+	if err != nil {
+		e.slots <- e.prepare(nil)
+		return nil, err
+	}
+	return &sandbox{engine: e, worker: w, zone: zone}, nil
 }
 
+// close lets another statement run. A worker that was killed has given back its
+// memory then; one that is well is readied while nobody waits for it.
 func (b *sandbox) close() {
-	if b.conn != nil {
-		_ = b.conn.Close()
+	w := b.worker
+	if !w.isAlive() {
+		_ = w.end()
+		w = nil
 	}
-	_ = b.db.Close() // an in-memory database has nothing to lose
+	b.engine.slots <- b.engine.prepare(w)
 }
 
-func (b *sandbox) exec(ctx context.Context, statement string) error {
-	if _, err := b.conn.ExecContext(ctx, statement); err != nil {
+// parse has the worker parse a statement.
+func (b *sandbox) parse(ctx context.Context, text string) (*statement, error) {
+	answer, err := b.worker.call(ctx, request{Parse: &parseRequest{Statement: text, TimeZone: b.zone.name}}, nil)
+	if err != nil {
+		return nil, err
+	}
+	s := &statement{source: text, explain: answer.Parsed.Explain, tables: answer.Parsed.Tables}
+	wheres := make([]any, len(answer.Parsed.Wheres))
+	for i, where := range answer.Parsed.Wheres {
+		decoder := json.NewDecoder(strings.NewReader(where))
+		decoder.UseNumber()
+		if err := decoder.Decode(&wheres[i]); err != nil {
+			return nil, fmt.Errorf("parse statement: %w", err)
+		}
+	}
+	for _, f := range answer.Parsed.Filters {
+		s.tables[f.Table].filter = filter{where: wheres[f.Where], alias: f.Alias, alone: f.Alone}
+	}
+	return s, nil
+}
+
+func (b *sandbox) exec(ctx context.Context, statements ...string) error {
+	if _, err := b.worker.call(ctx, request{Exec: statements}, nil); err != nil {
 		return fmt.Errorf("prepare DuckDB: %w", err)
 	}
 	return nil
 }
 
-// install readies what the statement names, then shuts off everything else.
-func (b *sandbox) install(ctx context.Context, s *statement, sources []*source) error {
-	if err := b.installFunctions(ctx, s); err != nil {
+// append appends rows of texts and whole numbers to a table.
+func (b *sandbox) append(ctx context.Context, table string, rows iter.Seq[[]any]) error {
+	var out encoder
+	n := 0
+	flush := func() error {
+		if n == 0 {
+			return nil
+		}
+		_, err := b.worker.call(ctx, request{Append: &appendRequest{table, part{n, string(out.cells)}}}, nil)
+		out.reset()
+		n = 0
 		return err
 	}
+	for row := range rows {
+		for _, cell := range row {
+			if whole, ok := cell.(int64); ok {
+				out.int(whole)
+			} else {
+				out.text(tagText, cell.(string))
+			}
+		}
+		if n++; len(out.cells) >= partBytes {
+			if err := flush(); err != nil {
+				return fmt.Errorf("prepare DuckDB: %w", err)
+			}
+		}
+	}
+	if err := flush(); err != nil {
+		return fmt.Errorf("prepare DuckDB: %w", err)
+	}
+	return nil
+}
+
+// values asks for rows of the engine's own.
+func (b *sandbox) values(ctx context.Context, sql string, arguments ...string) (all [][]any, err error) {
+	rows := rowReader{location: b.zone.location}
+	_, err = b.worker.call(ctx, request{Values: &valuesRequest{sql, arguments}}, func(r *reply) error {
+		more, err := rows.read(r)
+		all = append(all, more...)
+		return err
+	})
+	return all, err
+}
+
+// text asks for one text; false if there is none.
+func (b *sandbox) text(ctx context.Context, sql string, arguments ...string) (string, bool) {
+	rows, err := b.values(ctx, sql, arguments...)
+	if err != nil || len(rows) != 1 {
+		return "", false
+	}
+	text, ok := rows[0][0].(string)
+	return text, ok
+}
+
+// rowReader reads the replies that have rows.
+type rowReader struct {
+	columns  []resultColumn
+	location *time.Location
+}
+
+func (r *rowReader) read(answer *reply) ([][]any, error) {
+	if answer.Columns != nil {
+		r.columns = answer.Columns
+	}
+	return decodeRows(*answer.Part, r.columns, r.location)
+}
+
+// install readies the tables, then shuts off everything else.
+func (b *sandbox) install(ctx context.Context, sources []*source) error {
 	var paths []string
 	for _, source := range sources {
-		for _, f := range source.snapshot.Schema().Fields {
-			s.columns = append(s.columns, f.Name)
-		}
 		for _, f := range source.files {
 			paths = append(paths, quote(f.path))
 			if pattern := escapeGlob(f.path); pattern != f.path { // asked for as well
@@ -261,10 +369,7 @@ func (b *sandbox) install(ctx context.Context, s *statement, sources []*source) 
 			}
 		}
 	}
-	if err := b.exec(ctx, "SET allowed_paths = ["+strings.Join(paths, ", ")+"]"); err != nil {
-		return err
-	}
-	if err := b.exec(ctx, "SET enable_external_access = false"); err != nil {
+	if err := b.exec(ctx, "SET allowed_paths = ["+strings.Join(paths, ", ")+"]", "SET enable_external_access = false"); err != nil {
 		return err
 	}
 	for _, source := range sources {
@@ -272,33 +377,39 @@ func (b *sandbox) install(ctx context.Context, s *statement, sources []*source) 
 			return fmt.Errorf("read table %s: %w", source.table.URI(), err)
 		}
 	}
-	return b.exec(ctx, "SET lock_configuration = true")
+	return nil
 }
 
+// query runs the statement that was parsed last.
 func (b *sandbox) query(ctx context.Context, s *statement, sources []*source, request Request) (*api.Result, error) {
-	maxRows := request.maxRows()
-	text, back := s.executable()
-	prefix, suffix := s.explain, ""
-	if maxRows >= 0 && s.explain == "" {
-		prefix, suffix = "SELECT * FROM (", fmt.Sprintf("\n) LIMIT %d", maxRows+1)
+	run := &runRequest{MaxRows: request.maxRows(), Result: b.engine.options.Result, Tables: map[int]int{}}
+	floats := false
+	for i, source := range sources {
+		schema := source.snapshot.Schema()
+		floats = floats || hasFloats(schema)
+		for _, f := range schema.Fields {
+			run.Columns = append(run.Columns, f.Name)
+		}
+		text, err := json.Marshal(schema)
+		if err != nil {
+			return nil, err
+		}
+		run.Schemas = append(run.Schemas, string(text))
+		for _, ref := range s.tables {
+			if strings.EqualFold(source.ref.ViewName, ref.ViewName) {
+				run.Tables[ref.Start] = i
+			}
+		}
 	}
-	rows, columns, err := b.run(ctx, prefix+text+suffix)
-	if err == nil && slices.ContainsFunc(columns, resultColumn.unreadable) {
-		rows.Close()
-		selected, from := readable(columns)
-		prefix, suffix = selected+prefix, suffix+from
-		rows, _, err = b.run(ctx, prefix+text+suffix)
+	if !floats { // then the types do not matter
+		run.Schemas, run.Tables = nil, nil
 	}
-	var result *api.Result
-	if err == nil {
-		defer rows.Close()
-		result, err = readRows(rows, columns, b.zone, request.Each)
-	}
+	result, err := b.rows(ctx, run, request.Each)
 	if err != nil {
-		return nil, s.executionError(err, func(position int) int { return back(position - len(prefix)) })
+		return nil, err
 	}
-	if maxRows >= 0 && len(result.Rows) > maxRows {
-		result.Rows, result.Truncated = result.Rows[:maxRows], true
+	if run.MaxRows >= 0 && len(result.Rows) > run.MaxRows {
+		result.Rows, result.Truncated = result.Rows[:run.MaxRows], true
 	}
 	for _, source := range sources {
 		read := source.read()
@@ -316,17 +427,66 @@ func (b *sandbox) query(ctx context.Context, s *statement, sources []*source, re
 	return result, nil
 }
 
-// run starts a statement; the caller closes the rows.
-func (b *sandbox) run(ctx context.Context, statement string) (*sql.Rows, []resultColumn, error) {
-	rows, err := b.conn.QueryContext(ctx, statement)
+// rows reads a result. All parts but the last go to each, if it is given.
+func (b *sandbox) rows(ctx context.Context, run *runRequest, each func(*api.Result) error) (*api.Result, error) {
+	result := &api.Result{Rows: [][]any{}, TimeZone: b.zone.name}
+	rows := rowReader{location: b.zone.location}
+	answer, err := b.worker.call(ctx, request{Run: run}, func(r *reply) error {
+		part, err := rows.read(r)
+		if err != nil {
+			return err
+		}
+		if result.Columns == nil {
+			result.Columns = make([]api.Column, len(rows.columns))
+			for i := range rows.columns {
+				result.Columns[i] = api.Column{Name: rows.columns[i].Label, Type: rows.columns[i].Type.spark()}
+			}
+		}
+		if each != nil && len(result.Rows) > 0 {
+			if err := each(result); err != nil {
+				return err
+			}
+			result.Rows = result.Rows[:0]
+		}
+		result.Rows = append(result.Rows, part...)
+		return nil
+	})
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	columns, err := resultColumns(rows)
-	if err != nil {
-		rows.Close()
+	if answer.Beyond && each != nil {
+		return nil, b.engine.options.rowExceeded()
 	}
-	return rows, columns, err
+	if answer.Beyond {
+		return nil, b.engine.options.resultExceeded()
+	}
+	for i := range rows.columns {
+		if rows.columns[i].Type.Name == "HUGEINT" {
+			narrow(result, i)
+		}
+	}
+	return result, nil
+}
+
+// stopwatch calls a function when it has run for a time.
+type stopwatch struct {
+	timer *time.Timer
+	left  time.Duration
+	since time.Time
+}
+
+func startStopwatch(d time.Duration, over func()) *stopwatch {
+	return &stopwatch{timer: time.AfterFunc(d, over), left: d, since: time.Now()}
+}
+
+func (s *stopwatch) stop() {
+	s.timer.Stop()
+	s.left -= time.Since(s.since)
+}
+
+func (s *stopwatch) start() {
+	s.since = time.Now()
+	s.timer.Reset(max(s.left, 0))
 }
 
 // quote writes a SQL string, quoteName an identifier.

@@ -12,8 +12,6 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	duckdb "github.com/duckdb/duckdb-go/v2"
-
 	"taxilake/lakekit/delta"
 )
 
@@ -22,7 +20,8 @@ type Error struct {
 	Message      string
 	Hint         string // what to write instead; may be empty
 	Line, Column int    // from 1, in characters; 0 if there is no place
-	Source       string // the line
+	Source       string // the line; of a long one what is around the place
+	Caret        int    // characters of Source before the place
 	Err          error  // the cause; may be nil
 }
 
@@ -42,7 +41,7 @@ func (e *Error) Error() string {
 				return c
 			}
 			return ' '
-		}, string([]rune(e.Source)[:e.Column-1]))
+		}, string([]rune(e.Source)[:e.Caret]))
 		fmt.Fprintf(&b, " (line %d, column %d)\n\n  %s | %s\n  %s | %s^", e.Line, e.Column,
 			number, e.Source, strings.Repeat(" ", len(number)), indent)
 	}
@@ -66,10 +65,29 @@ func (s *statement) errorAt(position int, format string, args ...any) *Error {
 	e.Source = strings.TrimRight(e.Source, "\r")
 	// A position at the end of a line that ends in \r\n stands behind its text.
 	e.Column = min(e.Column, utf8.RuneCountInString(e.Source)+1)
+	e.Source, e.Caret = around(e.Source, e.Column-1)
 	return e
 }
 
-// failure is DuckDB's error with errors_as_json.
+// shownAround is how many characters are shown before and after a place.
+const shownAround = 80
+
+// around cuts a long line down to what is around a character.
+func around(line string, at int) (shown string, caret int) {
+	characters := []rune(line)
+	first, last := max(0, at-shownAround), min(len(characters), at+shownAround)
+	shown, caret = string(characters[first:last]), at-first
+	if first > 0 {
+		shown, caret = "…"+shown, caret+1
+	}
+	if last < len(characters) {
+		shown += "…"
+	}
+	return shown, caret
+}
+
+// failure is DuckDB's error with errors_as_json, as it is on its way from the
+// worker.
 type failure struct {
 	Type       string `json:"exception_type"`
 	Message    string `json:"exception_message"`
@@ -81,7 +99,7 @@ type failure struct {
 
 // executionError turns DuckDB's error into one about the statement; back maps
 // its position to the statement.
-func (s *statement) executionError(err error, back func(int) int) error {
+func (s *parsedStatement) executionError(err error, back func(int) int) error {
 	f, ok := readFailure(err)
 	if !ok {
 		return fmt.Errorf("run statement: %w", err)
@@ -96,6 +114,7 @@ func (s *statement) executionError(err error, back func(int) int) error {
 	}
 	e := s.errorAt(position, "%s", firstParagraph(f.Message))
 	e.Err = err
+	e.nesting()
 	switch {
 	case f.Subtype == "COLUMN_NOT_FOUND" && f.Name != "":
 		candidates := append(slices.Clone(s.columns), splitCandidates(f.Candidates)...)
@@ -115,27 +134,40 @@ func (s *statement) executionError(err error, back func(int) int) error {
 		} else if near := nearest(f.Name, append(slices.Sorted(maps.Keys(sparkFunctions)), splitCandidates(f.Candidates)...)); near != "" {
 			e.Hint = fmt.Sprintf("did you mean %s?", near)
 		}
-	case f.Type == "Out of Memory":
-		e.Hint = "group, filter or LIMIT to less, or give the engine more memory"
 	}
 	return e
 }
 
-func readFailure(err error) (failure, bool) {
-	var thrown *duckdb.Error
-	if !errors.As(err, &thrown) {
-		return failure{}, false
-	}
-	_, object, found := strings.Cut(thrown.Msg, "{")
+// Error is DuckDB's own message.
+func (f failure) Error() string { return strings.TrimPrefix(f.Type+" Error: "+f.Message, " Error: ") }
+
+func readFailure(err error) (failure, bool) { return errors.AsType[failure](err) }
+
+func parseFailure(text string) failure {
+	_, object, found := strings.Cut(text, "{")
 	var f failure
 	if !found || json.Unmarshal([]byte("{"+object), &f) != nil || f.Message == "" {
-		kind, message, hasKind := strings.Cut(thrown.Msg, " Error: ")
-		if !hasKind {
-			message = thrown.Msg
+		f = failure{Message: text}
+		if kind, message, hasKind := strings.Cut(text, " Error: "); hasKind {
+			f = failure{Type: kind, Message: message}
 		}
-		return failure{Type: kind, Message: message}, true
 	}
-	return f, true
+	if len(f.Message) > longestMessage { // it quotes a value
+		f.Message = strings.ToValidUTF8(f.Message[:longestMessage], "") + "…"
+	}
+	return f
+}
+
+const longestMessage = 2000
+
+// nesting gives DuckDB's words for a statement that is nested too deeply, and
+// for the end of its parser's stack, the form of the other mistakes.
+func (e *Error) nesting() *Error {
+	if strings.HasPrefix(e.Message, "memory exhausted at or near") || strings.HasPrefix(e.Message, "Max expression depth") {
+		e.Message = "the statement is nested too deeply"
+		e.Hint = "write it in steps, WITH a AS (SELECT ...) SELECT ... FROM a; a long chain of conditions as x IN (...), or as a table to join"
+	}
+	return e
 }
 
 // ofFile tells whether a damaged Parquet file may be behind it, which DuckDB
@@ -150,9 +182,9 @@ func (b *sandbox) damagedFile(ctx context.Context, sources []*source) error {
 	for _, s := range sources {
 		for _, file := range s.files {
 			// A count would be answered by the statistics of the file.
-			_, err := b.conn.ExecContext(ctx, "SELECT bit_xor(hash(COLUMNS(*))) FROM read_parquet("+quote(escapeGlob(file.path))+", hive_partitioning = false)")
+			err := b.exec(ctx, "SELECT bit_xor(hash(COLUMNS(*))) FROM read_parquet("+quote(escapeGlob(file.path))+", hive_partitioning = false)")
 			if f, ok := readFailure(err); ok && f.ofFile() {
-				return fmt.Errorf("read table %s: version %d: %s: the data file is damaged: %s", s.ref.name, s.snapshot.Version(), file.add.Path, firstParagraph(f.Message))
+				return fmt.Errorf("read table %s: version %d: %s: the data file is damaged: %s", s.ref.Name, s.snapshot.Version(), file.add.Path, firstParagraph(f.Message))
 			}
 		}
 	}
@@ -181,13 +213,13 @@ func splitCandidates(list string) []string {
 // unknownTable is the error for a name without a table, or for one that stands
 // for a place where no table is.
 func (s *statement) unknownTable(ref tableRef, names []string, cause error) error {
-	e := s.errorAt(ref.start, "there is no table %s", ref.name)
+	e := s.errorAt(ref.Start, "there is no table %s", ref.Name)
 	if errors.Is(cause, delta.ErrNotTable) {
 		e.Message = cause.Error()
 	}
 	e.Err = cause
-	names = slices.DeleteFunc(slices.Sorted(slices.Values(names)), func(name string) bool { return name == ref.name })
-	if near := nearest(ref.name, names); near != "" {
+	names = slices.DeleteFunc(slices.Sorted(slices.Values(names)), func(name string) bool { return name == ref.Name })
+	if near := nearest(ref.Name, names); near != "" {
 		e.Hint = fmt.Sprintf("did you mean %s?", near)
 	}
 	if len(names) > 0 {
@@ -196,11 +228,20 @@ func (s *statement) unknownTable(ref tableRef, names []string, cause error) erro
 	return e
 }
 
+// longestName is compared with others, which takes as much as both are long.
+const longestName = 255
+
 // nearest returns the candidate a typo may have meant: at most a third of its
 // characters off.
 func nearest(name string, candidates []string) string {
+	if len(name) > longestName {
+		return ""
+	}
 	best, distance := "", utf8.RuneCountInString(name)/3+1
 	for _, c := range candidates {
+		if len(c) > 2*longestName {
+			continue
+		}
 		short := c[strings.LastIndexByte(c, '.')+1:]
 		if d := editDistance(strings.ToLower(name), strings.ToLower(short)); cmp.Less(d, distance) {
 			best, distance = c, d

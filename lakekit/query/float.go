@@ -11,20 +11,8 @@ import (
 // computes them with another type, as Spark does (ANSI Compliance, Type
 // Promotion and Precedence): DuckDB makes floats of the others, and 0.1 as a
 // float is another number. Comparing two floats as doubles changes nothing.
-func (s *statement) promoteFloats(sources []*source) {
-	p := promotion{statement: s, tables: map[int]delta.Schema{}, edits: map[int]edit{}}
-	floats := false
-	for _, ref := range s.tables {
-		for _, source := range sources {
-			if strings.EqualFold(source.ref.viewName, ref.viewName) {
-				p.tables[ref.start] = source.snapshot.Schema()
-				floats = floats || hasFloats(source.snapshot.Schema())
-			}
-		}
-	}
-	if !floats {
-		return
-	}
+func (s *parsedStatement) promoteFloats(tables map[int]delta.Schema) {
+	p := promotion{statement: s, tables: tables, edits: map[int]edit{}}
 	p.visit(s.tree, nil)
 	for _, e := range p.edits {
 		s.edits = append(s.edits, e)
@@ -40,7 +28,7 @@ func hasFloats(t delta.DataType) bool {
 
 // promotion walks DuckDB's syntax tree.
 type promotion struct {
-	statement *statement
+	statement *parsedStatement
 	tables    map[int]delta.Schema // by their byte of the statement
 	edits     map[int]edit         // by their byte of the statement
 }

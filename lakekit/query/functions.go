@@ -1,7 +1,6 @@
 package query
 
 import (
-	"context"
 	_ "embed"
 	"fmt"
 	"regexp"
@@ -37,16 +36,16 @@ func readFunctions(script string) map[string]sparkFunction {
 }
 
 // installFunctions creates those of Spark's functions that the statement names.
-func (b *sandbox) installFunctions(ctx context.Context, s *statement) error {
+func (w *session) installFunctions(s *parsedStatement) error {
 	installed := map[string]bool{}
 	for _, name := range s.calls {
-		if err := b.installFunction(ctx, name, installed); err != nil {
+		if err := w.installFunction(name, installed); err != nil {
 			return err
 		}
 	}
 	for _, t := range s.tokens {
 		if t.isName() {
-			if err := b.installFunction(ctx, strings.ToLower(t.name()), installed); err != nil {
+			if err := w.installFunction(strings.ToLower(t.name()), installed); err != nil {
 				return err
 			}
 		}
@@ -54,24 +53,24 @@ func (b *sandbox) installFunctions(ctx context.Context, s *statement) error {
 	return nil
 }
 
-func (b *sandbox) installFunction(ctx context.Context, name string, installed map[string]bool) error {
+func (w *session) installFunction(name string, installed map[string]bool) error {
 	if installed[name] {
 		return nil
 	}
 	installed[name] = true
-	if create, ok := b.zone.macros()[name]; ok {
-		return b.exec(ctx, create)
+	if create, ok := w.zone.macros()[name]; ok {
+		return w.exec(create)
 	}
 	f, ok := sparkFunctions[name]
 	if !ok {
 		return nil
 	}
 	for _, used := range f.uses {
-		if err := b.installFunction(ctx, used, installed); err != nil {
+		if err := w.installFunction(used, installed); err != nil {
 			return err
 		}
 	}
-	return b.exec(ctx, f.create)
+	return w.exec(f.create)
 }
 
 // macros returns the two functions that know the session time zone: spark_local

@@ -8,7 +8,7 @@ import (
 
 func openEngine(t testing.TB) *Engine {
 	t.Helper()
-	e, err := Open(Options{CacheDir: t.TempDir(), MemoryLimit: "512MB"})
+	e, err := Open(Options{CacheDir: t.TempDir()})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -93,14 +93,3 @@ func FuzzPattern(f *testing.F) {
 		}
 	})
 }
-
-func FuzzValueType(f *testing.F) {
-	for _, seed := range []string{`STRUCT("a" INTEGER, "b c" MAP(VARCHAR, DECIMAL(10,2)[])[3])`, "MAP(", "MAP", "[]", `STRUCT("`} {
-		f.Add(seed)
-	}
-	f.Fuzz(func(t *testing.T, name string) {
-		if parsed, err := parseValueType(name); err == nil {
-			_ = parsed.spark()
-		}
-	})
-}

@@ -505,12 +505,18 @@ func TestSandbox(t *testing.T) {
 		t.Fatal(err)
 	}
 	e := openEngine(t)
-	box, err := e.openSandbox(t.Context(), zone{duckdbName: "UTC"})
+	box, err := e.openSandbox(t.Context(), zone{name: "UTC", duckdbName: "UTC"})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer box.close()
-	if err := box.install(t.Context(), &statement{}, nil); err != nil {
+	if err := box.install(t.Context(), nil); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := box.parse(t.Context(), "SELECT 1"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := box.rows(t.Context(), &runRequest{Result: 1000}, nil); err != nil {
 		t.Fatal(err)
 	}
 	for _, statement := range []string{
@@ -524,7 +530,7 @@ func TestSandbox(t *testing.T) {
 		"SET memory_limit = '100GB'",
 		"SET TimeZone = 'UTC'",
 	} {
-		if _, err := box.conn.ExecContext(t.Context(), statement); err == nil {
+		if err := box.exec(t.Context(), statement); err == nil {
 			t.Errorf("%s was run", statement)
 		}
 	}
@@ -710,7 +716,7 @@ func TestCancelWhileRunning(t *testing.T) {
 }
 
 func TestMoreThanMemory(t *testing.T) {
-	e, err := Open(Options{CacheDir: t.TempDir(), MemoryLimit: "100MB", Threads: 1})
+	e, err := Open(Options{CacheDir: t.TempDir(), Limits: Limits{Memory: 300_000_000}, Threads: 1})
 	if err != nil {
 		t.Fatal(err)
 	}

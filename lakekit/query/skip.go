@@ -2,14 +2,11 @@ package query
 
 import (
 	"context"
-	"database/sql/driver"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
 	"strings"
-
-	duckdb "github.com/duckdb/duckdb-go/v2"
 
 	"taxilake/lakekit/delta"
 )
@@ -20,6 +17,7 @@ type filter struct {
 	where any
 	alias string // the table's name in the clause
 	alone bool   // the only table in FROM: its columns need no alias
+	of    int    // the SELECT that the clause is of
 }
 
 // filtersOf finds the tables of a SELECT whose rows its WHERE clause filters, by
@@ -45,7 +43,7 @@ func addFilters(found map[int]filter, from, where any, alone bool) {
 			alias = name
 		}
 		if columns, _ := node["column_name_alias"].([]any); len(columns) == 0 {
-			found[location(node)] = filter{where, alias, alone}
+			found[location(node)] = filter{where: where, alias: alias, alone: alone}
 		}
 	case "JOIN":
 		if node["join_type"] == "INNER" && (node["ref_type"] == "REGULAR" || node["ref_type"] == "CROSS") {
@@ -108,7 +106,7 @@ func everyFile(files []delta.Add) []int {
 }
 
 func (s *skipping) ask(ctx context.Context, files []delta.Add, condition string) (kept []int, err error) {
-	columns := "file INTEGER, stats VARCHAR"
+	columns := "file BIGINT, stats VARCHAR"
 	for i := range s.used {
 		columns += fmt.Sprintf(", partition%d VARCHAR", i)
 	}
@@ -116,40 +114,27 @@ func (s *skipping) ask(ctx context.Context, files []delta.Add, condition string)
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, s.b.exec(ctx, "DROP TABLE "+quoteName(filesTable))) }()
-	err = s.b.conn.Raw(func(conn any) error {
-		appender, err := duckdb.NewAppenderFromConn(conn.(driver.Conn), "", filesTable)
-		if err != nil {
-			return err
-		}
-		row := make([]driver.Value, 2+len(s.used))
+	err = s.b.append(ctx, filesTable, func(yield func([]any) bool) {
 		for i, f := range files {
-			row[0], row[1] = int32(i), f.Stats
-			for j, column := range s.used {
-				row[2+j] = partitionText(f.PartitionValues[column.physical], column.dataType, s.b.zone)
+			row := []any{int64(i), f.Stats}
+			for _, column := range s.used {
+				row = append(row, partitionText(f.PartitionValues[column.physical], column.dataType, s.b.zone))
 			}
-			if err := appender.AppendRow(row...); err != nil {
-				return errors.Join(err, appender.Close())
+			if !yield(row) {
+				return
 			}
 		}
-		return appender.Close()
 	})
 	if err != nil {
 		return nil, err
 	}
-	rows, err := s.b.conn.QueryContext(ctx, fmt.Sprintf(
+	answer, err := s.b.values(ctx, fmt.Sprintf(
 		"WITH given AS (SELECT * REPLACE (TRY_CAST(stats AS JSON) AS stats) FROM %s) SELECT file FROM given WHERE coalesce(%s, true) ORDER BY file", quoteName(filesTable), condition))
-	if err != nil {
-		return nil, err
+	for _, row := range answer {
+		file, _ := row[0].(int64)
+		kept = append(kept, int(file))
 	}
-	defer rows.Close()
-	for rows.Next() {
-		var i int
-		if err := rows.Scan(&i); err != nil {
-			return nil, err
-		}
-		kept = append(kept, i)
-	}
-	return kept, rows.Err()
+	return kept, err
 }
 
 // keeps is a condition on a file that holds if one of its rows may fulfil the
@@ -308,14 +293,14 @@ func (s *skipping) constant(ctx context.Context, expression any) (sql, kind stri
 	if err != nil {
 		return "", "", false
 	}
-	if s.b.conn.QueryRowContext(ctx, "SELECT json_deserialize_sql(CAST(? AS JSON))", string(statement)).Scan(&sql) != nil {
+	if sql, ok = s.b.text(ctx, "SELECT json_deserialize_sql(CAST(? AS JSON))", string(statement)); !ok {
 		return "", "", false
 	}
-	sql, ok = strings.CutPrefix(sql, "SELECT ")
-	if !ok || s.b.conn.QueryRowContext(ctx, "SELECT typeof("+sql+")").Scan(&kind) != nil {
+	if sql, ok = strings.CutPrefix(sql, "SELECT "); !ok {
 		return "", "", false
 	}
-	return "(" + sql + ")", kind, true
+	kind, ok = s.b.text(ctx, "SELECT typeof("+sql+")")
+	return "(" + sql + ")", kind, ok
 }
 
 // wholeConstant spares the way through DuckDB, as IN may list many.

@@ -2,7 +2,6 @@ package query
 
 import (
 	"context"
-	"database/sql/driver"
 	"errors"
 	"fmt"
 	"maps"
@@ -13,7 +12,6 @@ import (
 	"time"
 
 	"github.com/apache/arrow-go/v18/arrow"
-	duckdb "github.com/duckdb/duckdb-go/v2"
 
 	"taxilake/lakekit/api"
 	"taxilake/lakekit/delta"
@@ -44,18 +42,18 @@ func (b *sandbox) pin(ctx context.Context, s *statement, request Request, zone z
 	var sources []*source
 	tables := map[string]*delta.Table{}
 	for _, ref := range s.tables {
-		known := slices.IndexFunc(sources, func(other *source) bool { return strings.EqualFold(other.ref.viewName, ref.viewName) })
+		known := slices.IndexFunc(sources, func(other *source) bool { return strings.EqualFold(other.ref.ViewName, ref.ViewName) })
 		if known >= 0 {
 			sources[known].filters = append(sources[known].filters, ref.filter)
 			continue
 		}
-		table, ok := tables[ref.name]
+		table, ok := tables[ref.Name]
 		if !ok {
 			var err error
 			if table, err = findTable(ctx, s, ref, request); err != nil {
 				return nil, err
 			}
-			tables[ref.name] = table
+			tables[ref.Name] = table
 		}
 		snapshot, err := s.pinned(ctx, ref, table, zone)
 		if err != nil {
@@ -76,19 +74,19 @@ func findTable(ctx context.Context, s *statement, ref tableRef, request Request)
 	if request.Tables == nil {
 		return nil, s.unknownTable(ref, nil, ErrUnknownTable)
 	}
-	table, err := request.Tables(ctx, ref.name)
+	table, err := request.Tables(ctx, ref.Name)
 	if err == nil {
 		return table, nil
 	}
 	if !isNoTable(err) {
-		return nil, fmt.Errorf("open table %s: %w", ref.name, err)
+		return nil, fmt.Errorf("open table %s: %w", ref.Name, err)
 	}
 	var names []string
 	if request.TableNames != nil {
 		names = request.TableNames(ctx)
 	}
 	for _, name := range names {
-		if name != ref.name && strings.EqualFold(name, ref.name) {
+		if name != ref.Name && strings.EqualFold(name, ref.Name) {
 			if table, err := request.Tables(ctx, name); err == nil {
 				return table, nil
 			}
@@ -102,40 +100,40 @@ func isNoTable(err error) bool {
 }
 
 func (s *statement) pinned(ctx context.Context, ref tableRef, table *delta.Table, zone zone) (*delta.Snapshot, error) {
-	if ref.travel == nil {
+	if ref.Travel == nil {
 		snapshot, err := table.Snapshot(ctx)
 		if err != nil {
-			return nil, fmt.Errorf("read table %s: %w", ref.name, err)
+			return nil, fmt.Errorf("read table %s: %w", ref.Name, err)
 		}
 		return snapshot, nil
 	}
-	clause := ref.travel
-	if clause.version.source != "" {
-		version, err := strconv.ParseInt(strings.Trim(clause.version.source, "'"), 10, 64)
+	clause := ref.Travel
+	if !clause.Timestamp {
+		version, err := strconv.ParseInt(strings.Trim(clause.Value, "'"), 10, 64)
 		if err != nil {
-			return nil, s.errorAt(clause.version.start, "VERSION AS OF takes a whole number, such as VERSION AS OF 3")
+			return nil, s.errorAt(clause.Start, "VERSION AS OF takes a whole number, such as VERSION AS OF 3")
 		}
 		snapshot, err := table.SnapshotAt(ctx, version)
-		return s.travelled(snapshot, err, ref, clause.version)
+		return s.travelled(snapshot, err, ref)
 	}
-	at, err := parseTimestamp(unquoteWith(clause.timestamp.source), zone)
+	at, err := parseTimestamp(unquoteWith(clause.Value), zone)
 	if err != nil {
-		return nil, s.errorAt(clause.timestamp.start, "TIMESTAMP AS OF takes a date or a time, such as TIMESTAMP AS OF '2026-01-31 12:00:00'")
+		return nil, s.errorAt(clause.Start, "TIMESTAMP AS OF takes a date or a time, such as TIMESTAMP AS OF '2026-01-31 12:00:00'")
 	}
 	snapshot, err := table.SnapshotAsOf(ctx, at)
-	return s.travelled(snapshot, err, ref, clause.timestamp)
+	return s.travelled(snapshot, err, ref)
 }
 
 // travelled points at the clause where the version is not to be had; a failing
 // store is no fault of the statement.
-func (s *statement) travelled(snapshot *delta.Snapshot, err error, ref tableRef, value token) (*delta.Snapshot, error) {
+func (s *statement) travelled(snapshot *delta.Snapshot, err error, ref tableRef) (*delta.Snapshot, error) {
 	if errors.Is(err, delta.ErrNoVersion) {
-		e := s.errorAt(value.start, "table %s cannot be read as of %s: %v", ref.name, value.source, err)
+		e := s.errorAt(ref.Travel.Start, "table %s cannot be read as of %s: %v", ref.Name, ref.Travel.Value, err)
 		e.Err = err
 		return nil, e
 	}
 	if err != nil {
-		return nil, fmt.Errorf("read table %s as of %s: %w", ref.name, value.source, err)
+		return nil, fmt.Errorf("read table %s as of %s: %w", ref.Name, ref.Travel.Value, err)
 	}
 	return snapshot, nil
 }
@@ -191,7 +189,7 @@ func (s *source) fetch(ctx context.Context, e *Engine) error {
 			f := &s.files[i]
 			release, err := s.fetchFile(ctx, e, f)
 			if err != nil {
-				cancel(fmt.Errorf("read table %s: version %d: %s: %w", s.ref.name, s.snapshot.Version(), f.add.Path, err))
+				cancel(fmt.Errorf("read table %s: version %d: %s: %w", s.ref.Name, s.snapshot.Version(), f.add.Path, err))
 				return
 			}
 			mu.Lock()
@@ -236,7 +234,7 @@ func (s *source) release() {
 
 func (s *source) read() api.TableRead {
 	return api.TableRead{
-		Name: s.ref.name, URI: s.table.URI(), Version: s.snapshot.Version(),
+		Name: s.ref.Name, URI: s.table.URI(), Version: s.snapshot.Version(),
 		Files: len(s.files), FilesSkipped: s.skipped, Rows: s.snapshot.NumRecords(),
 	}
 }
@@ -280,7 +278,7 @@ func (s *source) install(ctx context.Context, b *sandbox) error {
 	for i, g := range s.groups() {
 		deletedTable := ""
 		if g.deletes {
-			deletedTable = fmt.Sprintf("deleted rows %d of %s", i, s.ref.viewName)
+			deletedTable = fmt.Sprintf("deleted rows %d of %s", i, s.ref.ViewName)
 			if err := b.createDeleted(ctx, deletedTable, g.files); err != nil {
 				return err
 			}
@@ -294,7 +292,7 @@ func (s *source) install(ctx context.Context, b *sandbox) error {
 	if len(branches) == 0 {
 		branches = []string{emptySQL(s.snapshot.Schema())}
 	}
-	return b.exec(ctx, "CREATE VIEW "+quoteName(s.ref.viewName)+" AS "+strings.Join(branches, " UNION ALL "))
+	return b.exec(ctx, "CREATE VIEW "+quoteName(s.ref.ViewName)+" AS "+strings.Join(branches, " UNION ALL "))
 }
 
 // The columns of a table of deleted rows. Columns of data files do not have
@@ -310,19 +308,14 @@ func (b *sandbox) createDeleted(ctx context.Context, name string, files []source
 	if err := b.exec(ctx, fmt.Sprintf("CREATE TABLE %s (%s UBIGINT, %s BIGINT)", quoteName(name), quoteName(deletedFile), quoteName(deletedIndex))); err != nil {
 		return err
 	}
-	return b.conn.Raw(func(conn any) error {
-		appender, err := duckdb.NewAppenderFromConn(conn.(driver.Conn), "", name)
-		if err != nil {
-			return fmt.Errorf("prepare DuckDB: %w", err)
-		}
+	return b.append(ctx, name, func(yield func([]any) bool) {
 		for i, f := range files {
 			for _, row := range f.deleted {
-				if err := appender.AppendRow(uint64(i), row); err != nil {
-					return errors.Join(fmt.Errorf("prepare DuckDB: %w", err), appender.Close())
+				if !yield([]any{int64(i), row}) {
+					return
 				}
 			}
 		}
-		return appender.Close()
 	})
 }
 

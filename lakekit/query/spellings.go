@@ -36,7 +36,7 @@ var functionsInstead = map[string]string{
 
 // spelling is the hint for a statement whose parsing stopped at a byte, -1 for
 // an unknown one; it may be empty.
-func (s *statement) spelling(position int) string {
+func (s *parsedStatement) spelling(position int) string {
 	for _, spelling := range spellings {
 		words := strings.Fields(spelling.words)
 		for i := 0; i+len(words) <= len(s.tokens); i++ {

@@ -1,9 +1,7 @@
 package query
 
 import (
-	"bytes"
 	"cmp"
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -13,42 +11,57 @@ import (
 	"strings"
 )
 
-// statement is a parsed SQL statement.
+// statement is what the engine knows of a statement that the worker has parsed.
 type statement struct {
 	source  string
-	tokens  []token
-	edits   []edit
-	tables  []tableRef    // in the order of their text
-	calls   []string      // functions that the edits call
-	columns []string      // of the tables, for suggestions; set by install
-	tree    any           // DuckDB's syntax tree
-	back    func(int) int // from a byte of the tree to one of source
-	explain string        // what asks for the plan instead: "EXPLAIN ", "EXPLAIN ANALYZE " or nothing
+	explain string     // what asks for the plan instead: "EXPLAIN ", "EXPLAIN ANALYZE " or nothing
+	tables  []tableRef // in the order of their text
 }
 
 // tableRef is a place where the statement names a table.
 type tableRef struct {
-	name     string // as Request.Tables takes it
-	start    int    // byte of the statement
-	travel   *timeTravel
-	viewName string // of the view that stands for it
-	filter   filter
+	Name     string // as Request.Tables takes it
+	Start    int    // byte of the statement
+	Travel   *asOf
+	ViewName string // of the view that stands for it
+	filter   filter // comes to the engine as a wireFilter
+}
+
+// asOf is what a clause of time travel asks for.
+type asOf struct {
+	Timestamp bool   // and no version
+	Value     string // as it is written
+	Start     int    // byte of the statement
+}
+
+// parsedStatement is a statement in the worker.
+type parsedStatement struct {
+	statement
+	tokens  []token
+	edits   []edit
+	calls   []string      // functions that the edits call
+	columns []string      // of the tables, for suggestions; set when it is run
+	tree    any           // DuckDB's syntax tree
+	back    func(int) int // from a byte of the tree to one of source
 }
 
 // executable returns the text for DuckDB, with the way back for positions.
-func (s *statement) executable() (string, func(int) int) { return rewrite(s.source, s.edits) }
+func (s *parsedStatement) executable() (string, func(int) int) { return rewrite(s.source, s.edits) }
+
+// maxTables that a statement may name.
+const maxTables = 1000
 
 // parse reads a statement with DuckDB's own parser and finds the tables it
 // names.
-func (b *sandbox) parse(ctx context.Context, source string) (*statement, error) {
-	s := &statement{source: source, tokens: tokens(source)}
+func (w *session) parse(source string) (*parsedStatement, *parsedReply, error) {
+	s := &parsedStatement{statement: statement{source: source}, tokens: tokens(source)}
 	for n := len(s.tokens); n > 0 && s.tokens[n-1].isSymbol(";"); n = len(s.tokens) {
 		s.edits = append(s.edits, edit{s.tokens[n-1].start, s.tokens[n-1].end, " "})
 		s.tokens = s.tokens[:n-1]
 	}
 	s.takeExplain()
 	if len(s.tokens) == 0 {
-		return nil, &Error{Message: "there is no statement"}
+		return nil, nil, &Error{Message: "there is no statement"}
 	}
 	clauses := travels(s.tokens)
 	s.edits = append(s.edits, dialect(s.tokens, clauses)...)
@@ -56,37 +69,41 @@ func (b *sandbox) parse(ctx context.Context, source string) (*statement, error) 
 	s.edits, s.calls = append(s.edits, edits...), calls
 	patterns, refused, err := patternEdits(s.tokens)
 	if err != nil {
-		return nil, s.errorAt(refused.start, "%s", err)
+		return nil, nil, s.errorAt(refused.start, "%s", err)
 	}
 	s.edits = append(s.edits, patterns...)
 	parsable, back := s.executable()
-	tree, err := b.parseTree(ctx, s, parsable, back)
+	tree, err := w.parseTree(s, parsable, back)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	s.tree, s.back = tree, back
 	walk := treeWalk{filters: map[int]filter{}}
 	walk.visit(tree, nil)
 	if walk.refused != nil {
-		return nil, s.errorAt(back(walk.refusedAt), "%s", walk.refused.Error())
+		return nil, nil, s.errorAt(back(walk.refusedAt), "%s", walk.refused.Error())
 	}
+	if len(walk.tables) > maxTables {
+		return nil, nil, s.errorAt(back(walk.tables[maxTables].location), "a statement may name %d tables; this one names %d", maxTables, len(walk.tables))
+	}
+	travelled := map[int]bool{}
 	for _, found := range walk.tables {
-		if err := s.addTable(found, back, clauses); err != nil {
-			return nil, err
+		if err := s.addTable(found, back, clauses, travelled); err != nil {
+			return nil, nil, err
 		}
 	}
 	for _, first := range slices.Sorted(maps.Keys(clauses)) {
-		if !slices.ContainsFunc(s.tables, func(ref tableRef) bool { return ref.travel != nil && ref.travel.first == first }) {
-			return nil, s.errorAt(s.tokens[first].start, "time travel stands directly behind the name of a table, before its alias: taxi_record VERSION AS OF 3 AS t")
+		if !travelled[first] {
+			return nil, nil, s.errorAt(s.tokens[first].start, "time travel stands directly behind the name of a table, before its alias: taxi_record VERSION AS OF 3 AS t")
 		}
 	}
-	slices.SortFunc(s.tables, func(a, b tableRef) int { return cmp.Compare(a.start, b.start) })
-	return s, nil
+	slices.SortFunc(s.tables, func(a, b tableRef) int { return cmp.Compare(a.Start, b.Start) })
+	return s, walk.reply(s), nil
 }
 
 // takeExplain takes EXPLAIN [ANALYZE] off the statement: DuckDB's parser gives no
 // syntax tree of it.
-func (s *statement) takeExplain() {
+func (s *parsedStatement) takeExplain() {
 	for _, keyword := range []string{"explain", "analyze"} {
 		if len(s.tokens) == 0 || !s.tokens[0].is(keyword) || keyword == "analyze" && s.explain == "" {
 			return
@@ -106,15 +123,14 @@ type parsed struct {
 	Statements []any  `json:"statements"`
 }
 
-func (b *sandbox) parseTree(ctx context.Context, s *statement, parsable string, back func(int) int) (any, error) {
-	var answer string
+func (w *session) parseTree(s *parsedStatement, parsable string, back func(int) int) (any, error) {
 	// The functions that serialise refuse all statements but those that read.
-	err := b.conn.QueryRowContext(ctx, "SELECT CAST(json_serialize_sql(?::VARCHAR) AS VARCHAR)", parsable).Scan(&answer)
+	answer, err := w.text("SELECT CAST(json_serialize_sql(?::VARCHAR) AS VARCHAR)", parsable)
 	if err != nil {
 		return nil, s.executionError(err, back)
 	}
 	var p parsed
-	decoder := json.NewDecoder(bytes.NewReader([]byte(answer)))
+	decoder := json.NewDecoder(strings.NewReader(answer))
 	decoder.UseNumber()
 	if err := decoder.Decode(&p); err != nil {
 		if at, found := s.infiniteNumber(); found {
@@ -125,11 +141,11 @@ func (b *sandbox) parseTree(ctx context.Context, s *statement, parsable string, 
 	if p.Error && p.Type == "parser" {
 		position, err := strconv.Atoi(p.Position)
 		if err != nil {
-			return nil, s.errorAt(-1, "%s", p.Message)
+			return nil, s.errorAt(-1, "%s", p.Message).nesting()
 		}
 		e := s.errorAt(back(position), "%s", p.Message)
 		e.Hint = s.spelling(back(position))
-		return nil, e
+		return nil, e.nesting()
 	}
 	if p.Error {
 		e := s.errorAt(s.tokens[0].start, "only statements that read are run here: SELECT, WITH, VALUES, DESCRIBE, SUMMARIZE; not %s", strings.ToUpper(s.tokens[0].source))
@@ -144,7 +160,7 @@ func (b *sandbox) parseTree(ctx context.Context, s *statement, parsable string, 
 
 // infiniteNumber finds a number beyond the range of a double, which DuckDB puts
 // into its answer as Infinity, no JSON.
-func (s *statement) infiniteNumber() (position int, found bool) {
+func (s *parsedStatement) infiniteNumber() (position int, found bool) {
 	for _, t := range s.tokens {
 		if t.kind != numeral {
 			continue
@@ -156,7 +172,7 @@ func (s *statement) infiniteNumber() (position int, found bool) {
 	return -1, false
 }
 
-func (s *statement) secondStatement() int {
+func (s *parsedStatement) secondStatement() int {
 	for i, t := range s.tokens {
 		if t.isSymbol(";") && i+1 < len(s.tokens) {
 			return s.tokens[i+1].start
@@ -167,7 +183,7 @@ func (s *statement) secondStatement() int {
 
 // addTable adds the table DuckDB's parser found at a byte of the parsed text,
 // and the edit that puts a view in its place.
-func (s *statement) addTable(found foundTable, back func(int) int, clauses map[int]timeTravel) error {
+func (s *parsedStatement) addTable(found foundTable, back func(int) int, clauses map[int]timeTravel, travelled map[int]bool) error {
 	start := back(found.location)
 	first := slices.IndexFunc(s.tokens, func(t token) bool { return t.start == start })
 	if first < 0 || !s.tokens[first].isName() {
@@ -179,18 +195,22 @@ func (s *statement) addTable(found foundTable, back func(int) int, clauses map[i
 		last += 2
 		parts = append(parts, s.tokens[last].name())
 	}
-	ref := tableRef{name: strings.Join(parts, "."), start: start, filter: found.filter}
+	ref := tableRef{Name: strings.Join(parts, "."), Start: start, filter: found.filter}
 	alias := parts[len(parts)-1]
 	if len(parts) == 2 && strings.EqualFold(parts[0], "delta") {
-		ref.name = parts[1]
+		ref.Name = parts[1]
 	}
-	ref.viewName = ref.name
+	ref.ViewName = ref.Name
 	if clause, ok := clauses[last+1]; ok {
-		ref.travel = &clause
-		ref.viewName += " " + s.source[s.tokens[clause.first].start:s.tokens[clause.last].end]
+		travelled[clause.first] = true
+		ref.Travel = &asOf{Value: clause.version.source, Start: clause.version.start}
+		if clause.version.source == "" {
+			ref.Travel = &asOf{Timestamp: true, Value: clause.timestamp.source, Start: clause.timestamp.start}
+		}
+		ref.ViewName += " " + s.source[s.tokens[clause.first].start:s.tokens[clause.last].end]
 	}
-	replacement := quoteName(ref.viewName)
-	if ref.viewName != alias && !found.hasAlias {
+	replacement := quoteName(ref.ViewName)
+	if ref.ViewName != alias && !found.hasAlias {
 		replacement += " AS " + quoteName(alias)
 	}
 	from, to := s.tokens[first].start, s.tokens[last].end
@@ -200,11 +220,43 @@ func (s *statement) addTable(found foundTable, back func(int) int, clauses map[i
 	return nil
 }
 
+// maxFilters bounds what is sent of the WHERE clauses, in bytes: a table whose
+// clause is not sent is read whole.
+const maxFilters = 1 << 20
+
+// reply tells the engine of a statement and the tables it names.
+func (w *treeWalk) reply(s *parsedStatement) *parsedReply {
+	r := &parsedReply{Explain: s.explain, Tables: s.tables}
+	sent := map[int]int{} // WHERE clauses, by the SELECT they are of
+	size := 0
+	for i, table := range s.tables {
+		f := table.filter
+		if f.where == nil {
+			continue
+		}
+		at, known := sent[f.of]
+		if !known {
+			at = -1
+			if text, err := json.Marshal(f.where); err == nil && size+len(text) <= maxFilters {
+				at = len(r.Wheres)
+				r.Wheres = append(r.Wheres, string(text))
+				size += len(text)
+			}
+			sent[f.of] = at
+		}
+		if at >= 0 {
+			r.Filters = append(r.Filters, wireFilter{Table: i, Where: at, Alias: f.alias, Alone: f.alone})
+		}
+	}
+	return r
+}
+
 // treeWalk collects from DuckDB's syntax tree the tables a statement reads, and
 // refuses what would read anything else.
 type treeWalk struct {
 	tables    []foundTable
 	filters   map[int]filter // by the location of the table
+	selects   int
 	refused   error
 	refusedAt int
 }
@@ -229,7 +281,11 @@ func (w *treeWalk) visit(node any, names map[string]bool) {
 		names = w.visitCTEs(node, names)
 		switch node["type"] {
 		case "SELECT_NODE":
-			maps.Copy(w.filters, filtersOf(node))
+			w.selects++
+			for at, f := range filtersOf(node) {
+				f.of = w.selects
+				w.filters[at] = f
+			}
 		case "BASE_TABLE":
 			w.table(node, names)
 		case "TABLE_FUNCTION":

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"reflect"
 	"slices"
@@ -61,6 +62,7 @@ var known = []struct {
 	{delta.ErrOccupied, http.StatusConflict},
 	{delta.ErrInvalid, http.StatusBadRequest},
 	{delta.ErrSchemaMismatch, http.StatusBadRequest},
+	{query.ErrBusy, http.StatusServiceUnavailable},
 	{delta.ErrNotTable, http.StatusNotFound},
 	{delta.ErrNoVersion, http.StatusNotFound},
 	{delta.ErrUnsupported, http.StatusUnprocessableEntity},
@@ -121,7 +123,7 @@ func answer[T any](s *Server, serve func(*http.Request) (T, error)) http.Handler
 			return
 		}
 		text := bounded{most: api.MaxAnswer}
-		err = json.NewEncoder(&text).Encode(listed(value))
+		err = encode(&text, value)
 		if errors.Is(err, errLong) {
 			err = badRequest("the answer to %s %s is longer than %s: ask for less of it (a limit, a narrower WHERE, fewer columns)",
 				r.Method, r.URL.Path, amount(api.MaxAnswer))
@@ -150,6 +152,14 @@ func (b *bounded) Write(p []byte) (int, error) {
 		return 0, errLong
 	}
 	return b.Buffer.Write(p)
+}
+
+// encode writes a value as JSON, the rows of a result one by one.
+func encode(w io.Writer, value any) error {
+	if rows, ok := value.(interface{ EncodeJSON(io.Writer) error }); ok {
+		return rows.EncodeJSON(w)
+	}
+	return json.NewEncoder(w).Encode(listed(value))
 }
 
 // listed gives a nil slice as an empty one.

@@ -49,9 +49,9 @@ func Open(ctx context.Context, s *settings.Settings, log *slog.Logger) (*Server,
 		return nil, err
 	}
 	engine, err := query.Open(query.Options{
-		MemoryLimit: "1GB",
-		CacheDir:    filepath.Join(s.State, "cache"),
-		TempDir:     filepath.Join(s.State, "tmp"),
+		Limits:   SQLLimits(s.SQL, "in .env raises the limit, from the next `lakekit down` and `lakekit up` on"),
+		CacheDir: filepath.Join(s.State, "cache"),
+		TempDir:  filepath.Join(s.State, "tmp"),
 	})
 	if err != nil {
 		return nil, err
@@ -72,6 +72,15 @@ func Open(ctx context.Context, s *settings.Settings, log *slog.Logger) (*Server,
 		return nil, errors.Join(err, engine.Close())
 	}
 	return server, nil
+}
+
+// SQLLimits are the limits of statements as the settings have them; how says what
+// is done with a setting to raise it.
+func SQLLimits(s settings.SQL, how string) query.Limits {
+	return query.Limits{
+		Memory: s.Memory, Time: s.Time, Result: s.Result, Text: s.Text, Temp: s.Temp, Waiting: s.Waiting,
+		Raise: func(limit query.Limit) string { return settings.SQLVariable(string(limit)) + " " + how },
+	}
 }
 
 // Close stops producing runs after what they have handed over is delivered and

@@ -54,6 +54,7 @@ type Settings struct {
 	OSS    OSS
 	Class  Class
 	Server Server
+	SQL    SQL
 }
 
 // Class is where the students of a class reach the services of profile docker;
@@ -165,6 +166,9 @@ func Load() (*Settings, error) {
 	}
 	if net.ParseIP(s.Listen) == nil {
 		return nil, fmt.Errorf("LAKEKIT_LISTEN=%q is not an IP address; leave it out for 127.0.0.1", s.Listen)
+	}
+	if s.SQL, err = env.sql(); err != nil {
+		return nil, err
 	}
 	switch s.Profile {
 	case Embedded:
@@ -286,7 +290,8 @@ func isHome(dir string) bool {
 
 // names are the kit's own settings; docker/compose.yaml reads LAKEKIT_PORT. Those
 // of Kafka and of the object store have the names that their users know.
-var names = []string{"LAKEKIT_HOME", "LAKEKIT_STATE", "LAKEKIT_PROFILE", "LAKEKIT_WORKSPACE", "LAKEKIT_SHARED_WORKSPACES", "LAKEKIT_TIMEZONE", "LAKEKIT_LISTEN", "LAKEKIT_PORT"}
+var names = []string{"LAKEKIT_HOME", "LAKEKIT_STATE", "LAKEKIT_PROFILE", "LAKEKIT_WORKSPACE", "LAKEKIT_SHARED_WORKSPACES", "LAKEKIT_TIMEZONE", "LAKEKIT_LISTEN", "LAKEKIT_PORT",
+	"LAKEKIT_SQL_MEMORY", "LAKEKIT_SQL_TIME", "LAKEKIT_SQL_RESULT", "LAKEKIT_SQL_TEXT", "LAKEKIT_SQL_TEMP", "LAKEKIT_SQL_WAITING"}
 
 // Setting is a setting by the name that it has in .env.
 type Setting struct{ Name, Value string }
@@ -302,6 +307,7 @@ func (s *Settings) List() []Setting {
 		{"LAKEKIT_TIMEZONE", s.TimeZone},
 		{"LAKEKIT_LISTEN", s.Listen},
 	}
+	list = append(list, s.SQL.list()...)
 	for _, known := range kafkaVariables {
 		list = append(list, Setting{known.variable, s.Kafka.Shown(known.property)})
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -12,6 +13,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -93,6 +95,15 @@ func sqlCommand() *cobra.Command {
 	var tables []string
 	c := &cobra.Command{
 		Use: "sql STATEMENT", Short: "Ask Delta tables by SQL", Args: cobra.ExactArgs(1),
+		Long: `Ask Delta tables by SQL.
+
+A statement is bounded. The limits are settings, of the environment or in .env:
+  LAKEKIT_SQL_MEMORY   memory of a statement (1.5GB)
+  LAKEKIT_SQL_TEMP     disk for what does not fit into it (4GB)
+  LAKEKIT_SQL_TIME     how long it may run (5m; 1h on the command line)
+  LAKEKIT_SQL_RESULT   size of a result (64MB); with --format csv or json of one row
+  LAKEKIT_SQL_TEXT     length of a statement (1MB)
+  LAKEKIT_SQL_WAITING  statements that wait in the workshop server (32)`,
 		Example: "  lakekit sql \"select count(*) from taxi_record\"\n  lakekit sql \"select * from trips limit 5\" --table trips=/data/trips --format json",
 		RunE: does(func(cmd *cobra.Command, args []string) error {
 			if format != "table" && format != "csv" && format != "json" {
@@ -112,6 +123,10 @@ func sqlCommand() *cobra.Command {
 }
 
 func runSQL(cmd *cobra.Command, statement, format, timeZone string, named map[string]string) error {
+	limits, err := settings.LoadSQL()
+	if err != nil {
+		return err
+	}
 	if s, err := settings.Load(); err == nil && timeZone == "" {
 		timeZone = s.TimeZone
 	}
@@ -120,7 +135,11 @@ func runSQL(cmd *cobra.Command, statement, format, timeZone string, named map[st
 		return err
 	}
 	defer os.RemoveAll(scratch)
-	engine, err := query.Open(query.Options{CacheDir: filepath.Join(scratch, "cache"), TempDir: filepath.Join(scratch, "tmp")})
+	limits.Time = cmp.Or(limits.Time, time.Hour) // somebody sits before it
+	engine, err := query.Open(query.Options{
+		Limits:      server.SQLLimits(limits, "raises the limit, before the command (LAKEKIT_SQL_...=... lakekit sql) or in .env"),
+		Concurrency: 1, CacheDir: filepath.Join(scratch, "cache"), TempDir: filepath.Join(scratch, "tmp"),
+	})
 	if err != nil {
 		return err
 	}
