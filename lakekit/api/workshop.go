@@ -187,7 +187,7 @@ type Picture struct {
 type Reset struct {
 	Topic     string   `json:"topic"`
 	Messages  int64    `json:"messages"`
-	Addresses []string `json:"addresses"` // of the tables and the checkpoint
+	Addresses []string `json:"addresses"`      // of the tables and the checkpoint
 	Kept      []string `json:"kept,omitempty"` // tables and checkpoints of others in these folders, which stay
 	Objects   int64    `json:"objects"`
 	Bytes     int64    `json:"bytes"`
