@@ -236,7 +236,8 @@ func (e *Engine) openSandbox(ctx context.Context, zone zone) (*sandbox, error) {
 		limits := e.options.Limits
 		defer e.waiting.Add(-1)
 		if e.waiting.Add(1) > int64(limits.Waiting) {
-			return nil, fmt.Errorf("%w: %d, besides %d that run; try again when some are done; %s", ErrBusy, limits.Waiting, cap(e.slots), limits.Raise(LimitWaiting))
+			return nil, fmt.Errorf("%w: %d, besides %d that run; try again when some are done; %s",
+				ErrBusy, limits.Waiting, cap(e.slots), limits.Raise(LimitWaiting))
 		}
 		select {
 		case next = <-e.slots:

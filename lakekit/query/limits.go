@@ -78,14 +78,16 @@ func (l Limits) exceeded(limit Limit, message, instead string) *Error {
 	return &Error{Message: message, Hint: instead + "; " + l.Raise(limit), Err: ErrLimit}
 }
 
+func may(limit int64) string { return "the " + FormatBytes(limit) + " that one may have" }
+
 const needLess = "ask for less: filter first, take fewer columns, count or sum instead of collecting, or LIMIT"
 
 func (l Limits) memoryExceeded() *Error {
-	return l.exceeded(LimitMemory, fmt.Sprintf("the statement needs more memory than the %s that one may have", FormatBytes(l.Memory)), needLess)
+	return l.exceeded(LimitMemory, "the statement needs more memory than "+may(l.Memory), needLess)
 }
 
 func (l Limits) tempExceeded() *Error {
-	return l.exceeded(LimitTemp, fmt.Sprintf("the statement needs more room on disk than the %s that one may have", FormatBytes(l.Temp)), needLess)
+	return l.exceeded(LimitTemp, "the statement needs more room on disk than "+may(l.Temp), needLess)
 }
 
 func (l Limits) timeExceeded() *Error {
@@ -94,17 +96,18 @@ func (l Limits) timeExceeded() *Error {
 }
 
 func (l Limits) resultExceeded() *Error {
-	return l.exceeded(LimitResult, fmt.Sprintf("the result is larger than the %s that one may have", FormatBytes(l.Result)),
+	return l.exceeded(LimitResult, "the result is larger than "+may(l.Result),
 		"take fewer columns, count or sum instead of collecting, or LIMIT; `lakekit sql --format csv` gives rows without end")
 }
 
 func (l Limits) rowExceeded() *Error {
-	return l.exceeded(LimitResult, fmt.Sprintf("a row of the result is larger than the %s that one may have", FormatBytes(l.Result)),
+	return l.exceeded(LimitResult, "a row of the result is larger than "+may(l.Result),
 		"take fewer columns, or a part of a long value, such as left(x, 1000)")
 }
 
 func (l Limits) textExceeded(length int) *Error {
-	return l.exceeded(LimitText, fmt.Sprintf("the statement is %s long; one may have %s", FormatBytes(int64(length)), FormatBytes(l.Text)),
+	message := fmt.Sprintf("the statement is %s long, more than %s", FormatBytes(int64(length)), may(l.Text))
+	return l.exceeded(LimitText, message,
 		"put long lists of values into a table and join it")
 }
 

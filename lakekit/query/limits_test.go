@@ -147,7 +147,7 @@ func TestLimits(t *testing.T) {
 		{"columns", Limits{Result: 10_000}, "SELECT " + strings.Repeat("1, ", 1000) + "1", false, []string{"larger than the 10 kB", "RAISE_Result"}},
 		{"row", Limits{Result: 1_000_000}, "SELECT repeat('x', 600000), repeat('y', 600000)", true, []string{"a row of the result is larger than the 1 MB", "left(x, 1000)", "RAISE_Result"}},
 		{"list of a row", Limits{Result: 1_000_000}, "SELECT range(1000000)", true, []string{"a row of the result is larger", "RAISE_Result"}},
-		{"text", Limits{Text: 1000}, "SELECT " + strings.Repeat("1, ", 1000) + "1", false, []string{"3.01 kB long; one may have 1 kB", "RAISE_Text"}},
+		{"text", Limits{Text: 1000}, "SELECT " + strings.Repeat("1, ", 1000) + "1", false, []string{"3.01 kB long, more than the 1 kB", "RAISE_Text"}},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -79,7 +80,8 @@ func startWorker(o Options) (w *worker, err error) {
 		_ = w.command.Wait() // ProcessState has it
 		close(w.ended)
 	}()
-	_, err = w.call(context.Background(), request{Open: &openRequest{TempDir: w.tempDir, Memory: o.Memory, Temp: o.Temp, Threads: o.Threads}}, nil)
+	open := &openRequest{TempDir: w.tempDir, Memory: o.Memory, Temp: o.Temp, Threads: o.Threads}
+	_, err = w.call(context.Background(), request{Open: open}, nil)
 	return w, err
 }
 
@@ -127,6 +129,10 @@ func (w *worker) call(ctx context.Context, r request, rows func(*reply) error) (
 // errWorker says that the process of a statement has ended under it.
 var errWorker = errors.New("the process that ran the statement has ended")
 
+// memoryWords are those with which a program ends that gets no more memory: C++'s,
+// Go's, and Go's for want of a stack.
+var memoryWords = []string{"bad_alloc", "out of memory", "annot allocate memory", "failed to create new OS thread"}
+
 // failed is the error for an exchange that broke off.
 func (w *worker) failed(ctx context.Context, err error) error {
 	w.broken = true
@@ -137,17 +143,17 @@ func (w *worker) failed(ctx context.Context, err error) error {
 	<-w.ended
 	state := w.command.ProcessState
 	said := w.said.text()
-	for _, sign := range []string{"bad_alloc", "out of memory", "cannot allocate memory", "failed to create new OS thread", "Cannot allocate memory"} {
-		if state.ExitCode() == statusMemory || strings.Contains(said, sign) {
-			return w.limits.memoryExceeded()
-		}
+	if state.ExitCode() == statusMemory || slices.ContainsFunc(memoryWords, func(words string) bool { return strings.Contains(said, words) }) {
+		return w.limits.memoryExceeded()
 	}
 	first, _, _ := strings.Cut(said, "\n")
 	if first == "" {
 		first = err.Error()
 	}
-	return &Error{Message: fmt.Sprintf("%s (%v): %s", errWorker, state, first),
-		Hint: "DuckDB could not stand it: write it in another way, or in smaller steps; other statements go on", Err: errWorker}
+	return &Error{
+		Message: fmt.Sprintf("%s (%v): %s", errWorker, state, first), Err: errWorker,
+		Hint: "DuckDB could not stand it: write it in another way, or in smaller steps; other statements go on",
+	}
 }
 
 func (w *worker) kill() {

@@ -591,6 +591,11 @@ did you mean count?`},
 		{"SELECT percentile_aprox(fare_amount, 0.5) FROM taxi_record", "did you mean percentile_approx?"},
 		{"SELECT collect_list(fare_amount) FROM taxi_record", "there is no function collect_list (line 1, column 8)\n\n  1 | SELECT collect_list(fare_amount) FROM taxi_record\n    |        ^\nwrite list(x)"},
 		{"SELECT size([1])", "write len(x)"},
+		{"SELECT 1 \x00 SELECT 2", "a statement has no character NUL (line 1, column 10)"},
+		{"SELECT " + strings.Repeat("(", 20_000), "the statement is nested too deeply (line 1, column 10004)"},
+		{"SELECT '" + strings.Repeat("é", 500) + "', nothing, '" + strings.Repeat("x", 500) + "'", `there is no column "nothing" (line 1, column 512)
+
+  1 | …` + strings.Repeat("é", 77) + "', nothing, '" + strings.Repeat("x", 70) + "…\n    | " + strings.Repeat(" ", 81) + "^"},
 		{"SHOW TABLES", "`lakekit ls oss://lake/delta`"},
 		{"DESCRIBE HISTORY taxi_record", "`lakekit table history`"},
 		{"DESCRIBE HISTORY delta.`oss://lake/delta/taxi_record` LIMIT 1", "`lakekit table history`"},

@@ -55,6 +55,9 @@ const maxTables = 1000
 // names.
 func (w *session) parse(source string) (*parsedStatement, *parsedReply, error) {
 	s := &parsedStatement{statement: statement{source: source}, tokens: tokens(source)}
+	if at := strings.IndexByte(source, 0); at >= 0 { // where a text ends for C
+		return nil, nil, s.errorAt(at, "a statement has no character NUL")
+	}
 	for n := len(s.tokens); n > 0 && s.tokens[n-1].isSymbol(";"); n = len(s.tokens) {
 		s.edits = append(s.edits, edit{s.tokens[n-1].start, s.tokens[n-1].end, " "})
 		s.tokens = s.tokens[:n-1]

@@ -321,23 +321,26 @@ func (w *session) send(statement string, arguments []string, out rowWriter, ofAl
 	return beyond, err
 }
 
+// takeRows takes rows as DuckDB makes them, and says whether it wants more.
+type takeRows func(columns []resultColumn, vectors []vector, rows uint64) (more bool, err error)
+
 // query runs a statement and gives its columns to each, without vectors, then its
-// rows as DuckDB makes them, until each returns false.
-func (w *session) query(statement string, arguments []string, each func(columns []resultColumn, vectors []vector, rows uint64) (bool, error)) error {
+// rows, until each wants no more.
+func (w *session) query(statement string, arguments []string, each takeRows) error {
 	var prepared mapping.PreparedStatement
 	defer mapping.DestroyPrepare(&prepared)
 	if mapping.Prepare(w.conn, statement, &prepared) == mapping.StateError {
 		return parseFailure(mapping.PrepareError(prepared))
 	}
 	for i, argument := range arguments {
-		if mapping.BindVarcharLength(prepared, mapping.IdxT(i+1), argument, mapping.IdxT(len(argument))) == mapping.StateError {
+		length := mapping.IdxT(len(argument))
+		if mapping.BindVarcharLength(prepared, mapping.IdxT(i+1), argument, length) == mapping.StateError {
 			return parseFailure(mapping.PrepareError(prepared))
 		}
 	}
 	var pending mapping.PendingResult
 	defer mapping.DestroyPending(&pending)
 	// Else DuckDB holds all rows, outside of its memory limit, before it gives the first.
-	//lint:ignore SA1019 there is no other way in the C API yet
 	if bindings.PendingPreparedStreaming(prepared, &pending) == mapping.StateError {
 		return parseFailure(mapping.PendingError(pending))
 	}
