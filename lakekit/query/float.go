@@ -65,6 +65,8 @@ func (p *promotion) visit(node any, in *scope) {
 			p.promote(in, false, node["input"], node["lower"], node["upper"])
 		case node["type"] == "COMPARE_IN" || node["type"] == "COMPARE_NOT_IN":
 			p.promote(in, false, operands...)
+		case node["class"] == "SUBQUERY" && node["child"] != nil: // x IN (SELECT ...)
+			p.promote(in, true, node["child"])
 		case node["class"] == "FUNCTION" && slices.Contains(computing, name) && len(operands) == 2:
 			p.promote(in, name == "/", operands...)
 		}
@@ -93,25 +95,25 @@ func (p *promotion) addTables(in *scope, from any) {
 	}
 }
 
-// promote casts the operands that are columns of floats, unless all are: then
-// there is nothing to lose. What is computed of floats cannot be told where it
-// ends, so that the number is cast that it meets.
+// promote casts the operands that are floats, unless all are: then there is
+// nothing to lose. Where one ends cannot always be told; then the others are cast,
+// which are doubles to Spark, too.
 func (p *promotion) promote(in *scope, always bool, operands ...any) {
-	all := true
+	var others []any
+	missed := false
 	for _, operand := range operands {
-		all = all && p.isFloat(in, operand)
-	}
-	if all && !always {
-		return
-	}
-	computed := false
-	for _, operand := range operands {
-		if p.isFloat(in, operand) && !p.cast(operand) {
-			computed = true
+		if !p.isFloat(in, operand) {
+			others = append(others, operand)
 		}
 	}
+	if len(others) == 0 && !always || len(others) == len(operands) {
+		return
+	}
 	for _, operand := range operands {
-		if node, _ := operand.(map[string]any); computed && node["class"] == "CONSTANT" {
+		missed = p.isFloat(in, operand) && !p.cast(operand) || missed
+	}
+	for _, operand := range others {
+		if missed {
 			p.cast(operand)
 		}
 	}
@@ -130,10 +132,10 @@ func (p *promotion) isFloat(in *scope, expression any) bool {
 	case "CAST":
 		t, _ := node["cast_type"].(map[string]any)
 		return t["id"] == "FLOAT"
-	case "FUNCTION":
+	case "FUNCTION", "WINDOW":
 		name, _ := node["function_name"].(string)
 		children, _ := node["children"].([]any)
-		return slices.Contains(keepingFloats, strings.ToLower(name)) && len(children) > 0 &&
+		return name == "spark_float" || slices.Contains(keepingFloats, strings.ToLower(name)) && len(children) > 0 &&
 			!slices.ContainsFunc(children, func(child any) bool { return !p.isFloat(in, child) })
 	}
 	return false
@@ -189,12 +191,12 @@ func memberType(t delta.DataType, names []string) delta.DataType {
 	return t
 }
 
-// cast makes a double of a column or a number; false for anything else.
+// cast makes a double of an operand; false if it cannot be told where that ends.
 func (p *promotion) cast(operand any) bool {
 	node, _ := operand.(map[string]any)
-	tokens := p.statement.tokens
+	list := p.statement.tokens
 	start := p.statement.back(location(node))
-	first := slices.IndexFunc(tokens, func(t token) bool { return t.start == start })
+	first := slices.IndexFunc(list, func(t token) bool { return t.start == start })
 	if first < 0 {
 		return false
 	}
@@ -203,20 +205,49 @@ func (p *promotion) cast(operand any) bool {
 	case "COLUMN_REF":
 		last += 2 * (len(columnNames(node)) - 1)
 	case "CONSTANT":
-		if tokens[first].isSymbol("-") {
+		if list[first].isSymbol("-") {
 			last++
 		}
-		if last < len(tokens) && tokens[last].kind != numeral {
-			return true // no number: it is compared as what it is
+		if last < len(list) && list[last].kind != numeral {
+			return false
+		}
+	case "CAST", "FUNCTION":
+		if last = closing(list, first+1); last < 0 || !list[first].isName() {
+			return false
+		}
+		if next := last + 1; next < len(list) && slices.ContainsFunc(behindCalls, list[next].is) {
+			return false
 		}
 	default:
 		return false
 	}
-	if last >= len(tokens) {
+	if last >= len(list) {
 		return false
 	}
-	end := tokens[last].end
+	end := list[last].end
 	p.edits[start] = edit{start, start, "CAST("}
 	p.edits[end] = edit{end, end, " AS DOUBLE)"}
 	return true
+}
+
+// behindCalls are words that belong to the call they stand behind.
+var behindCalls = []string{"filter", "over", "within", "ignore", "respect"}
+
+// closing is the parenthesis that closes the one at a token; -1 for none.
+func closing(list []token, open int) int {
+	if open >= len(list) || !list[open].isSymbol("(") {
+		return -1
+	}
+	depth := 0
+	for i := open; i < len(list); i++ {
+		switch {
+		case list[i].isSymbol("("):
+			depth++
+		case list[i].isSymbol(")"):
+			if depth--; depth == 0 {
+				return i
+			}
+		}
+	}
+	return -1
 }

@@ -21,7 +21,9 @@ CREATE MACRO spark_try_whole(x) AS CASE
 -- For double(x) and float(x), which are types to DuckDB.
 CREATE MACRO spark_double(x) AS CAST(x AS DOUBLE);
 CREATE MACRO spark_float(x) AS CAST(x AS FLOAT);
-CREATE MACRO nanvl(x, otherwise) AS CASE WHEN isnan(x) THEN otherwise ELSE x END;
+-- NULL is a number, here.
+CREATE MACRO isnan(x) AS coalesce(system.main.isnan(x), false);
+CREATE MACRO nanvl(x, otherwise) AS CASE WHEN system.main.isnan(x) THEN otherwise ELSE x END;
 
 CREATE MACRO year(x) AS CAST(system.main.year(spark_local(x)) AS INTEGER);
 CREATE MACRO quarter(x) AS CAST(system.main.quarter(spark_local(x)) AS INTEGER);

@@ -32,7 +32,7 @@ func meanings(list []token) (edits []edit, calls []string) {
 		// In Spark they are compared as equal, with NULL equal to NULL.
 		case t.isSymbol("<") && next(1).isSymbol("=") && next(2).isSymbol(">") && t.end == next(1).start && next(1).end == next(2).start:
 			edits = append(edits, edit{t.start, next(2).end, " IS NOT DISTINCT FROM "})
-		case (t.is("float") || t.is("double")) && next(1).isSymbol("(") && (i == 0 || !list[i-1].is("as") && !list[i-1].isSymbol(":") && !list[i-1].isSymbol(".")):
+		case (t.is("float") || t.is("double")) && next(1).isSymbol("(") && (i == 0 || !list[i-1].is("as") && !list[i-1].isSymbol(".")) && (i < 2 || !list[i-1].isSymbol(":") || !list[i-2].isSymbol(":")):
 			call := "spark_" + strings.ToLower(t.source)
 			edits = append(edits, edit{t.start, t.end, call})
 			calls = append(calls, call)

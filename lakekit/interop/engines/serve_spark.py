@@ -101,11 +101,18 @@ class Spark:
         """The rows of a statement, as texts; zeros have no sign. Nothing is left
         out by bounds: Spark loses NaN by those of Parquet and of delta-rs."""
         self.session._jvm.org.apache.spark.sql.delta.DeltaLog.clearCache()
-        session = self.session.newSession()
-        session.conf.set("spark.sql.session.timeZone", zone)
-        session.conf.set("spark.sql.parquet.filterPushdown", "false")
-        session.conf.set("spark.databricks.delta.stats.skipping", "false")
-        return [[text(v) for v in row] for row in session.sql(statement).collect()]
+        conf = {
+            "spark.sql.session.timeZone": zone,
+            "spark.sql.parquet.filterPushdown": "false",
+            "spark.databricks.delta.stats.skipping": "false",
+        }
+        for key, value in conf.items():
+            self.session.conf.set(key, value)
+        try:
+            return [[text(v) for v in row] for row in self.session.sql(statement).collect()]
+        finally:
+            for key in conf:
+                self.session.conf.unset(key)
 
     def stream(self, servers, topic, schema, path, checkpoint, max_offsets):
         """Takes what is in the topic, as the course's query does, and ends."""
