@@ -9,11 +9,14 @@
 // something else, spellings.go says what to write where nothing is turned,
 // functions.sql holds Spark's functions, skip.go leaves out the files of a
 // snapshot that can have no row of the answer, source.go reads the others,
-// column.go as their columns are, cache.go keeps copies of remote ones.
+// column.go as their columns are, cache.go keeps copies of remote ones. float.go
+// compares floats as doubles.
 //
 // As in Spark: `name`, delta.`oss://bucket/table`, VERSION AS OF 3,
 // TIMESTAMP AS OF '2026-01-31', TIMESTAMP as an instant in the session time zone
-// (TIMESTAMP_NTZ is the other one), 1/0 is NULL, NULL sorts first ascending.
+// (TIMESTAMP_NTZ is the other one), also in partitions that are written without
+// a zone, 1/0 is NULL, NULL sorts first ascending, NaN is equal to itself and
+// above all numbers, -0.0 is 0.0, x <=> y.
 //
 // Caveats, where Spark differs:
 //   - text is written 'x'; "x" is a column, as in ANSI SQL;
@@ -26,5 +29,8 @@
 //   - dates that cannot be read are errors (Spark with ANSI mode off: NULL);
 //   - lists count from 1, and arrays are written [1, 2] (Spark: array(1, 2));
 //   - sums of whole numbers cannot overflow; one beyond bigint is decimal(38,0);
-//   - ceil and floor of a double are doubles (Spark: bigint).
+//   - ceil and floor of a double are doubles (Spark: bigint);
+//   - a group of zeros may be shown as -0.0 (Spark: 0.0);
+//   - CAST(x AS FLOAT) of a double that is too large is an error (Spark: infinity),
+//     and so is the deviation of what is not finite (Spark: NaN).
 package query
