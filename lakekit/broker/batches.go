@@ -100,6 +100,7 @@ func eachRecord(records []byte, codec uint16, count int32, left *int64, do func(
 
 var (
 	errRecordCutOff = errors.New("the batch ends before it does")
+	errPackedCutOff = errors.New("what they are packed in is cut off")
 	errRecordShape  = errors.New("its fields do not fit its length")
 	errExpands      = fmt.Errorf("the records of one request expand to more than %d bytes", maxExpanded)
 )
@@ -271,6 +272,9 @@ func (e *expanding) Read(p []byte) (int, error) {
 	n, err := e.Reader.Read(p)
 	if *e.left -= int64(n); *e.left < 0 {
 		return 0, errExpands
+	}
+	if err == io.ErrUnexpectedEOF { // which to io.ReadAtLeast is the end
+		err = errPackedCutOff
 	}
 	return n, err
 }

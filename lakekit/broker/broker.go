@@ -107,9 +107,11 @@ func start(o Options, limits limits) (*kfake.Cluster, error) {
 	}
 	checkTopicRequests(cluster)
 	answerRefusedLogins(cluster, o.Users)
+	dropRepeatedProtocols(cluster)
 	checkProduce(cluster,
 		refuseRecordsWhenFull(func() (int64, error) { return freeSpace(o.Dir) }),
 		checkRecords(cluster),
+		nameUnknownTopics(cluster),
 	)
 	return cluster, nil
 }

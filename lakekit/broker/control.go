@@ -1,6 +1,9 @@
 package broker
 
 import (
+	"encoding/hex"
+	"slices"
+
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
@@ -30,6 +33,35 @@ func checkProduce(c *kfake.Cluster, checks ...produceCheck) {
 				return response, err
 			}
 		}
+		return nil, nil
+	})
+}
+
+// nameUnknownTopics gives topics whose ids nobody has names of their own: kfake
+// keeps the answers of partitions by the topic's name, and ends when two topics,
+// such as two that were deleted under a producer, have none.
+func nameUnknownTopics(c *kfake.Cluster) produceCheck {
+	return func(req *kmsg.ProduceRequest) (kmsg.Response, error) {
+		for i := range req.Topics {
+			if t := &req.Topics[i]; t.Topic == "" && c.TopicIDInfo(t.TopicID) == nil {
+				t.Topic = hex.EncodeToString(t.TopicID[:])
+			}
+		}
+		return nil, nil
+	}
+}
+
+// dropRepeatedProtocols takes protocols out of JoinGroup that are there already:
+// kfake counts names for members, and ends when the sum is wrong.
+func dropRepeatedProtocols(c *kfake.Cluster) {
+	control(c, kmsg.JoinGroup, func(r kmsg.Request) (kmsg.Response, error) {
+		req := r.(*kmsg.JoinGroupRequest)
+		names := map[string]bool{}
+		req.Protocols = slices.DeleteFunc(req.Protocols, func(p kmsg.JoinGroupRequestProtocol) bool {
+			again := names[p.Name]
+			names[p.Name] = true
+			return again
+		})
 		return nil, nil
 	})
 }
