@@ -2,7 +2,6 @@ package api
 
 import "time"
 
-// Error is what the server answers instead of a result.
 // MaxAnswer bounds the JSON of an answer, in bytes.
 const MaxAnswer = 64 << 20
 

@@ -218,7 +218,10 @@ func (f *file) encode(groupRows int) (content []byte, err error) {
 	var out bytes.Buffer
 	w := pq.NewParquetWriter(&out, root)
 	for first := 0; first < len(f.rows); first += groupRows {
-		group := w.AppendRowGroup()
+		group, err := w.AppendRowGroupChecked()
+		if err != nil {
+			return nil, err
+		}
 		for _, l := range f.root.leaves() {
 			column, err := group.NextColumn()
 			if err != nil {
