@@ -3,6 +3,8 @@
 SHELL := /bin/sh
 JUPYTER := lakekit/jupyter
 LAKEKIT := .bin/lakekit
+# The workshop of this folder, not the one that the shell was set up for.
+unexport LAKEKIT_HOME
 
 .PHONY: help setup run lab up down reset status doctor test test-real real-up real-down dataset bench bench-spark lint sbom vulncheck fuzz clean
 
