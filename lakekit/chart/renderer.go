@@ -32,7 +32,7 @@ type bounds struct {
 	Picture int           // bytes of SVG
 }
 
-var defaultBounds = bounds{Time: time.Minute, Memory: 1 << 30, Picture: 24 << 20}
+var defaultBounds = bounds{Time: 20 * time.Second, Memory: 1 << 30, Picture: 24 << 20}
 
 // Renderer draws charts as SVG, in a process of its own: what a chart's functions
 // do there, be it that they never end, ends with it. Its methods may be called at

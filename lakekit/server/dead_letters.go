@@ -2,7 +2,6 @@ package server
 
 import (
 	"cmp"
-	"math"
 	"net/http"
 
 	"taxilake/lakekit/api"
@@ -26,7 +25,7 @@ const (
 )
 
 func (s *Server) listDeadLetters(r *http.Request) ([]api.DeadLetter, error) {
-	limit, err := number(r, "limit", lettersShown, 1, math.MaxInt64)
+	limit, err := number(r, "limit", lettersShown, 1, lettersShownAtMost)
 	if err != nil {
 		return nil, err
 	}
@@ -35,7 +34,7 @@ func (s *Server) listDeadLetters(r *http.Request) ([]api.DeadLetter, error) {
 	if err != nil {
 		return nil, err
 	}
-	letters, err := ingest.DeadLetters(r.Context(), folder, int(min(limit, lettersShownAtMost)))
+	letters, err := ingest.DeadLetters(r.Context(), folder, int(limit))
 	if err == nil && len(letters) == 0 {
 		_, err = s.table(r.Context(), uri) // a mistyped name has none either
 	}

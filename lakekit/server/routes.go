@@ -193,13 +193,13 @@ func (s *Server) messages(r *http.Request) ([]api.Message, error) {
 	if err != nil {
 		return nil, err
 	}
-	limit, err := number(r, "limit", 10, 1, math.MaxInt64)
+	const most = 10_000
+	limit, err := number(r, "limit", 10, 1, most)
 	if err != nil {
 		return nil, err
 	}
-	const most = 10_000
 	messages, err := kafka.Browse(r.Context(), s.kafka, r.PathValue("name"), kafka.BrowseOptions{
-		Partition: int32(partition), Offset: offset, Limit: int(min(limit, most)),
+		Partition: int32(partition), Offset: offset, Limit: int(limit),
 	})
 	return messages, err
 }
