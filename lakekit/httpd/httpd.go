@@ -6,8 +6,6 @@ import (
 	"net"
 	"net/http"
 	"time"
-
-	"golang.org/x/net/netutil"
 )
 
 const (
@@ -20,20 +18,14 @@ const (
 
 	// Grace is how long a client may keep the server waiting for the bytes of a
 	// body, and for taking those of an answer, and a second more for every
-	// leastRate bytes that have moved.
+	// leastRate bytes that have moved: slow, but moving.
 	Grace     = 30 * time.Second
-	leastRate = 64 << 10
+	leastRate = 8 << 10
 
-	// maxConnections is how many clients are listened to at once; more wait. A
-	// browser takes six, a notebook two.
+	// maxConnections is how many clients are listened to at once. A browser takes
+	// six, a notebook two.
 	maxConnections = 256
 )
-
-// Limit bounds how many connections of a listener are open at once; further ones
-// wait until one of them is closed.
-func Limit(listener net.Listener) net.Listener {
-	return netutil.LimitListener(listener, maxConnections)
-}
 
 // Server returns a server of a handler with the bounds of this package. The
 // contexts of its requests end with base.
@@ -113,7 +105,7 @@ type pacedWriter struct {
 func (w *pacedWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
 // portion is the most that is written under one deadline.
-const portion = 1 << 20
+const portion = 128 << 10
 
 func (w *pacedWriter) Write(p []byte) (written int, err error) {
 	for {

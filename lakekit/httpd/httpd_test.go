@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -39,7 +40,7 @@ func serving(t *testing.T, handler http.HandlerFunc, test func(t *testing.T, dia
 	synctest.Test(t, func(t *testing.T) {
 		listener := &pipes{make(chan net.Conn), make(chan struct{})}
 		server, served := Server(t.Context(), handler), make(chan error)
-		go func() { served <- server.Serve(listener) }()
+		go func() { served <- server.Serve(Limit(server, listener)) }()
 		var conns []net.Conn
 		test(t, func() net.Conn {
 			client, conn := net.Pipe()
@@ -264,36 +265,79 @@ func TestLongHeadersAreRefused(t *testing.T) {
 	})
 }
 
-func TestConnectionsAreLimited(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		inner := &pipes{make(chan net.Conn, maxConnections+1), make(chan struct{})}
-		listener := Limit(inner)
-		for range maxConnections + 1 {
-			_, conn := net.Pipe()
-			inner.dialled <- conn
+// TestSilentConnectionsMakeRoom: a request is answered however many clients say
+// nothing, and a request that is worked on keeps its connection.
+func TestSilentConnectionsMakeRoom(t *testing.T) {
+	var working chan struct{} // made in the bubble
+	serving(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/work" {
+			<-working
 		}
-		var first net.Conn
-		for i := range maxConnections {
-			conn, err := listener.Accept()
+		fmt.Fprint(w, "done")
+	}, func(t *testing.T, dial func() net.Conn) {
+		working = make(chan struct{})
+		ask := func(path string) (net.Conn, *bufio.Reader) {
+			conn := dial()
+			say(t, conn, "GET "+path+" HTTP/1.1\r\nHost: a\r\n\r\n")
+			return conn, bufio.NewReader(conn)
+		}
+		answered := func(lines *bufio.Reader) {
+			t.Helper()
+			answer, err := http.ReadResponse(lines, nil)
 			if err != nil {
 				t.Fatal(err)
 			}
-			if i == 0 {
-				first = conn
+			if text, err := io.ReadAll(answer.Body); string(text) != "done" {
+				t.Errorf("%q, %v", text, err)
 			}
 		}
-		accepted := make(chan net.Conn, 1)
-		go func() {
-			conn, _ := listener.Accept()
-			accepted <- conn
-		}()
+		_, worked := ask("/work")
 		synctest.Wait()
-		if len(accepted) > 0 {
-			t.Fatal("one more was accepted")
+		began := time.Now()
+		for i := range 3 * maxConnections {
+			conn := dial()
+			if i%2 == 0 {
+				go io.WriteString(conn, "GET / HTTP/1.1\r\nHo") // and no more
+			}
+			synctest.Wait()
+			if i%100 == 0 {
+				_, lines := ask("/")
+				answered(lines)
+			}
 		}
-		first.Close()
-		if conn := <-accepted; conn == nil {
-			t.Fatal("none was accepted after another was closed")
+		if took := time.Since(began); took > time.Second {
+			t.Errorf("it took %v", took)
+		}
+		close(working)
+		answered(worked)
+	})
+}
+
+// TestConnectionsAreLimited: while all of them are worked on, one more waits.
+func TestConnectionsAreLimited(t *testing.T) {
+	var end chan struct{} // made in the bubble
+	var at atomic.Int32
+	serving(t, func(http.ResponseWriter, *http.Request) {
+		at.Add(1)
+		<-end
+	}, func(t *testing.T, dial func() net.Conn) {
+		end = make(chan struct{})
+		var last net.Conn
+		for range maxConnections {
+			last = dial()
+			say(t, last, "GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+		}
+		synctest.Wait()
+		go func() { _, _ = io.WriteString(dial(), "GET / HTTP/1.1\r\nHost: a\r\n\r\n") }()
+		synctest.Wait()
+		if n := at.Load(); n != maxConnections {
+			t.Errorf("%d requests are worked on", n)
+		}
+		close(end)
+		go func() { _, _ = io.Copy(io.Discard, last) }()
+		synctest.Wait()
+		if n := at.Load(); n != maxConnections+1 {
+			t.Errorf("%d requests were worked on", n)
 		}
 	})
 }

@@ -319,7 +319,7 @@ const drainTime = 20 * time.Second
 func serveHTTP(ctx context.Context, claim *services.Claimed, listener net.Listener, handler http.Handler, closing func(context.Context) error) error {
 	web := httpd.Server(ctx, handler)
 	served := make(chan error, 1)
-	go func() { served <- web.Serve(httpd.Limit(listener)) }()
+	go func() { served <- web.Serve(httpd.Limit(web, listener)) }()
 	if err := claim.Ready(listener.Addr().String()); err != nil {
 		return err
 	}
