@@ -296,7 +296,9 @@ func runStore(ctx context.Context, s *settings.Settings, claim *services.Claimed
 	if err != nil {
 		return err
 	}
-	return serveHTTP(ctx, claim, listener, handler, func(context.Context) error { return nil })
+	// What is being put or copied when the store is to end is put to its end.
+	requests := context.WithoutCancel(ctx)
+	return serveHTTP(ctx, requests, claim, listener, handler, func(context.Context) error { return nil })
 }
 
 func runServer(ctx context.Context, s *settings.Settings, claim *services.Claimed, log *slog.Logger) error {
@@ -309,15 +311,16 @@ func runServer(ctx context.Context, s *settings.Settings, claim *services.Claime
 	if err != nil {
 		return err
 	}
-	return serveHTTP(ctx, claim, listener, workshop.Handler(), workshop.Close)
+	return serveHTTP(ctx, ctx, claim, listener, workshop.Handler(), workshop.Close)
 }
 
 // drainTime bounds what a service does after it was asked to end.
 const drainTime = 20 * time.Second
 
-// serveHTTP serves until ctx ends, then lets requests end and calls closing.
-func serveHTTP(ctx context.Context, claim *services.Claimed, listener net.Listener, handler http.Handler, closing func(context.Context) error) error {
-	web := httpd.Server(ctx, handler)
+// serveHTTP serves until ctx ends, then lets requests end and calls closing. The
+// contexts of requests end with that of requests.
+func serveHTTP(ctx, requests context.Context, claim *services.Claimed, listener net.Listener, handler http.Handler, closing func(context.Context) error) error {
+	web := httpd.Server(requests, handler)
 	served := make(chan error, 1)
 	go func() { served <- web.Serve(httpd.Limit(web, listener)) }()
 	if err := claim.Ready(listener.Addr().String()); err != nil {

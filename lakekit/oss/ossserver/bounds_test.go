@@ -132,16 +132,21 @@ func TestBodiesAreBounded(t *testing.T) {
 		{"an object of more than 5 GB", "PUT", "/lake/k", &counted{pattern: "x"}, maxObject + 1, 0, "EntityTooLarge"},
 		{"a part of more than 5 GB", "PUT", "/lake/parts?partNumber=1&uploadId=" + upload, &counted{pattern: "x"}, maxObject + 1, 0, "EntityTooLarge"},
 		{"a long list", "POST", "/lake?delete", &counted{pattern: "<Delete>"}, maxXML + 1, 0, "MalformedXML"},
-		{"a list without an end", "POST", "/lake?delete", after("<Delete>", " "), -1, maxXML, "MalformedXML"},
-		{"a key without an end", "POST", "/lake?delete", after("<Delete><Object><Key>", "k"), -1, maxXML, "MalformedXML"},
-		{"a name without an end", "POST", "/lake?delete", after("<", "k"), -1, maxXML, "MalformedXML"},
-		{"a comment without an end", "POST", "/lake?delete", after("<!--", "k"), -1, maxXML, "MalformedXML"},
+		{"a list without an end", "POST", "/lake?delete", after("<Delete>", "<Quiet>true</Quiet>"), -1, maxXML, "MalformedXML"},
+		{"a text without an end", "POST", "/lake?delete", after("<Delete>", " "), -1, maxTag, "MalformedXML"},
+		{"a key without an end", "POST", "/lake?delete", after("<Delete><Object><Key>", "k"), -1, maxTag, "MalformedXML"},
+		{"a name without an end", "POST", "/lake?delete", after("<", "k"), -1, maxTag, "MalformedXML"},
+		{"attributes without an end", "POST", "/lake?delete", after("<Delete", ` a=">"`), -1, maxTag, "MalformedXML"},
+		{"an instruction without an end", "POST", "/lake?delete", after("<?a ", "< "), -1, maxTag, "MalformedXML"},
+		{"instructions without an end", "POST", "/lake?delete", after("", "<?a b?>"), -1, maxXML, "MalformedXML"},
+		{"a comment", "POST", "/lake?delete", after("<!--", "<"), -1, 0, "MalformedXML"},
+		{"a CDATA section", "POST", "/lake?delete", after("<Delete><![CDATA[", "<"), -1, 0, "MalformedXML"},
 		{"more than 1,000 keys", "POST", "/lake?delete", after("<Delete>", "<Object><Key>k</Key></Object>"), -1, 64 << 10, "MalformedXML"},
 		{"empty objects", "POST", "/lake?delete", after("<Delete>", "<Object/>"), -1, 64 << 10, "MalformedXML"},
 		{"elements in elements", "POST", "/lake?delete", &counted{pattern: "<Delete>"}, -1, 16 << 10, "MalformedXML"},
 		{"unknown elements in elements", "POST", "/lake?delete", after("<Delete>", "<a>"), -1, 16 << 10, "MalformedXML"},
 		{"more than 10,000 parts", "POST", "/lake/parts?uploadId=" + upload, after("<CompleteMultipartUpload>", "<Part><PartNumber>1</PartNumber></Part>"), -1, 512 << 10, "MalformedXML"},
-		{"a configuration without an end", "PUT", "/new", after("<CreateBucketConfiguration>", " "), -1, maxXML, "MalformedXML"},
+		{"a configuration without an end", "PUT", "/new", after("<CreateBucketConfiguration>", " "), -1, maxTag, "MalformedXML"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			body := &metered{Reader: test.body}
@@ -160,6 +165,34 @@ func TestBodiesAreBounded(t *testing.T) {
 	}
 	if files := allFiles(t, s); len(files) != 1 {
 		t.Errorf("files %q", files)
+	}
+}
+
+// TestLongestDocuments: all that OSS takes is taken.
+func TestLongestDocuments(t *testing.T) {
+	s := newServer(t)
+	var order, parts strings.Builder
+	order.WriteString(`<?xml version="1.0" encoding="UTF-8"?>` + "\n<Delete>\n  <Quiet>true</Quiet>\n")
+	for i := range maxKeys {
+		fmt.Fprintf(&order, "  <Object>\n    <Key>%04d%s</Key>\n  </Object>\n", i, strings.Repeat("/"+strings.Repeat("&amp;", 99), 3))
+	}
+	order.WriteString("</Delete>")
+	if w := do(t, s, "POST", "/lake?delete", strings.NewReader(order.String())); w.Code != 200 {
+		t.Errorf("%d keys: %d %s", maxKeys, w.Code, w.Body)
+	}
+	longest := "<Delete><Object><Key>" + strings.Repeat(strings.Repeat("&#x00000041;", 255)+"/", 3) + strings.Repeat("&#x00000041;", 255) + "</Key></Object></Delete>"
+	if w := do(t, s, "POST", "/lake?delete", strings.NewReader(longest)); w.Code != 200 {
+		t.Errorf("the longest key: %d %s", w.Code, w.Body)
+	}
+	_, upload, _ := strings.Cut(do(t, s, "POST", "/lake/parts?uploads", nil).Body.String(), "<UploadId>")
+	upload, _, _ = strings.Cut(upload, "<")
+	parts.WriteString("<CompleteMultipartUpload>")
+	for i := range maxParts {
+		fmt.Fprintf(&parts, `<Part><PartNumber>%d</PartNumber><ETag>"%032d"</ETag></Part>`, i+1, i)
+	}
+	parts.WriteString("</CompleteMultipartUpload>")
+	if w := do(t, s, "POST", "/lake/parts?uploadId="+upload, strings.NewReader(parts.String())); !strings.Contains(w.Body.String(), "InvalidPart") {
+		t.Errorf("%d parts: %d %s", maxParts, w.Code, w.Body)
 	}
 }
 
@@ -239,11 +272,42 @@ func TestWorkEndsWithItsClient(t *testing.T) {
 		cancel()
 		w := httptest.NewRecorder()
 		s.ServeHTTP(w, hr.WithContext(ctx))
-		if w.Body.Len() > 0 {
+		if w.Code != 503 {
 			t.Errorf("%s %s: %d %s", call[0], call[1], w.Code, w.Body)
 		}
 	}
 	if files := allFiles(t, s); len(files) != 2 || files[1] != "lake/k" {
+		t.Errorf("files %q", files)
+	}
+}
+
+// TestAStalledBodyIsNoObject: net/http takes a client that stalls for one that is
+// gone; it is answered all the same.
+func TestAStalledBodyIsNoObject(t *testing.T) {
+	s := newServer(t)
+	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if err := http.NewResponseController(w).SetReadDeadline(time.Now()); err != nil {
+			t.Error(err)
+		}
+		s.ServeHTTP(w, r)
+	}))
+	t.Cleanup(web.Close)
+	for _, call := range [][2]string{{"PUT", "/lake/k"}, {"PUT", "/new"}, {"POST", "/lake?delete"}} {
+		hr := newRequest(t, call[0], "http://a"+call[1], nil)
+		sign(s, hr)
+		conn, err := net.Dial("tcp", web.Listener.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		fmt.Fprintf(conn, "%s %s HTTP/1.1\r\nHost: a\r\nDate: %s\r\nAuthorization: %s\r\nContent-Length: 10\r\n\r\n",
+			call[0], call[1], hr.Header.Get("Date"), hr.Header.Get("Authorization"))
+		answer, err := io.ReadAll(conn)
+		conn.Close()
+		if err != nil || !strings.HasPrefix(string(answer), "HTTP/1.1 400 Bad Request\r\n") || !strings.Contains(string(answer), "<Code>RequestTimeout</Code>") {
+			t.Errorf("%s %s: %v\n%s", call[0], call[1], err, answer)
+		}
+	}
+	if files := allFiles(t, s); len(files) != 0 {
 		t.Errorf("files %q", files)
 	}
 }

@@ -1,6 +1,7 @@
 package ossserver
 
 import (
+	"context"
 	"encoding/base64"
 	"encoding/xml"
 	"errors"
@@ -76,6 +77,7 @@ var (
 	errPreconditionFailed    = apiError{status: 412, code: "PreconditionFailed", message: "At least one of the pre-conditions you specified did not hold."}
 	errInvalidRange          = apiError{status: 416, code: "InvalidRange", message: "The requested range cannot be satisfied."}
 	errNotModified           = apiError{status: 304, code: "NotModified", message: "Not Modified."}
+	errServiceUnavailable    = apiError{status: 503, code: "ServiceUnavailable", message: "The request was given up. Please try again."}
 	errInternal              = apiError{status: 500, code: "InternalError", message: "We encountered an internal error. See the log of the embedded object store."}
 	errNoSuchCondition       = apiError{status: 400, code: "NotImplemented", message: "A header you provided implies functionality that is not implemented."}
 	errNotImplemented        = apiError{status: 501, code: "NotImplemented", message: "The embedded object store does not implement this."}
@@ -95,6 +97,8 @@ func asAPIError(err error) apiError {
 		return errEntityTooLarge
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return errRequestTimeout
+	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		return errServiceUnavailable // to whomever: the client is gone, or the server ends
 	case errors.Is(err, folder.ErrKeyConflict):
 		return errInvalidObjectName.with(err.Error() + "; choose another key, the embedded object store keeps objects as plain files")
 	case errors.Is(err, fs.ErrNotExist):

@@ -373,7 +373,7 @@ func readXML(r *request, document any) error {
 	}
 	digest := md5.New()
 	body := io.TeeReader(http.MaxBytesReader(nil, r.Body, maxXML), digest)
-	decoder := xml.NewTokenDecoder(&shallow{decoder: xml.NewDecoder(body)})
+	decoder := xml.NewTokenDecoder(&shallow{decoder: xml.NewDecoder(&tags{body: body})})
 	err := decoder.Decode(document)
 	if err == nil {
 		_, err = io.Copy(io.Discard, body) // to its end, for the digest
@@ -393,6 +393,39 @@ func readXML(r *request, document any) error {
 		return errInvalidDigest
 	}
 	return nil
+}
+
+// tags hands on a document of short tags and texts: the decoder holds each, and
+// all of a tag's attributes, in memory before anyone sees it.
+type tags struct {
+	body        io.Reader
+	length      int // of what began with the last "<"
+	last        byte
+	instruction bool // in <? ... ?>
+}
+
+// maxTag is more than the longest key with all of its characters escaped, in bytes.
+const maxTag = 16 << 10
+
+func (t *tags) Read(p []byte) (int, error) {
+	n, err := t.body.Read(p)
+	for _, c := range p[:n] {
+		t.length++
+		switch {
+		case t.last == '<' && c == '!':
+			return 0, errMalformedXML.with("The XML may hold no comments, CDATA sections and document types.")
+		case t.last == '<' && c == '?':
+			t.instruction = true
+		case t.instruction:
+			t.instruction = t.last != '?' || c != '>'
+		case c == '<':
+			t.length = 0
+		}
+		if t.last = c; t.length > maxTag {
+			return 0, errMalformedXML.with("The XML has an element that is too long.")
+		}
+	}
+	return n, err
 }
 
 // shallow hands on a document whose elements lie in one another as far as those

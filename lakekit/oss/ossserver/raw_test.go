@@ -3,6 +3,7 @@ package ossserver
 import (
 	"bufio"
 	"bytes"
+	"encoding/xml"
 	"fmt"
 	"io"
 	"io/fs"
@@ -321,6 +322,65 @@ func FuzzRequests(f *testing.F) {
 			if !strings.HasPrefix(file, "lake/") && !strings.HasPrefix(file, "other/") && !strings.HasPrefix(file, ".oss/multipart/") {
 				t.Errorf("file %s", file)
 			}
+		}
+	})
+}
+
+// FuzzXML: whatever is sent as a document, little is read, held and kept of it.
+func FuzzXML(f *testing.F) {
+	for _, document := range []string{
+		"<Delete><Quiet>true</Quiet><Object><Key>a</Key></Object></Delete>", "<Delete><Object><Key>..</Key></Object></Delete>",
+		"<CompleteMultipartUpload><Part><PartNumber>1</PartNumber><ETag>&quot;0&quot;</ETag></Part></CompleteMultipartUpload>",
+		"<?xml version='1.0'?><Delete xmlns='a'/>", "<!DOCTYPE d [<!ENTITY e 'e'>]><Delete>&e;</Delete>", "<a><b><c>", "<Delete a='>'><Object/></Delete>",
+	} {
+		f.Add(document)
+	}
+	f.Fuzz(func(t *testing.T, document string) {
+		newOrder := func() *request {
+			hr := httptest.NewRequest("POST", "/lake?delete", strings.NewReader(document))
+			return &request{Request: hr}
+		}
+		var order struct {
+			XMLName xml.Name            `xml:"Delete"`
+			Quiet   bool                `xml:"Quiet"`
+			Objects list[orderedDelete] `xml:"Object"`
+		}
+		if err := readXML(newOrder(), &order); err != nil {
+			if status := asAPIError(err).status; status != 400 {
+				t.Errorf("status %d of %v", status, err)
+			}
+		} else if len(order.Objects) > maxKeys {
+			t.Errorf("%d objects", len(order.Objects))
+		} else if xml.Unmarshal([]byte(document), &struct{}{}) != nil {
+			t.Error("what is no XML was taken")
+		}
+		var parts struct {
+			XMLName xml.Name          `xml:"CompleteMultipartUpload"`
+			Parts   list[orderedPart] `xml:"Part"`
+		}
+		if err := readXML(newOrder(), &parts); err == nil && len(parts.Parts) > maxParts {
+			t.Errorf("%d parts", len(parts.Parts))
+		}
+	})
+}
+
+func FuzzRange(f *testing.F) {
+	for _, header := range []string{"", "bytes=0-", "bytes=1-5", "bytes=-3", "bytes=-0", "bytes=5-1", "bytes=0-0,2-3", "bytes=99999999999999999999-", "bytes=9-20", "x=1-2", "bytes=-9223372036854775808"} {
+		f.Add(header, int64(10), true)
+		f.Add(header, int64(0), false)
+	}
+	f.Fuzz(func(t *testing.T, header string, size int64, standard bool) {
+		if size < 0 {
+			t.Skip()
+		}
+		start, length, partial, err := parseRange(header, size, standard)
+		switch {
+		case err != nil:
+			if !standard || asAPIError(err).status != 416 {
+				t.Errorf("%v", err)
+			}
+		case start < 0, length < 0, start+length > size, !partial && (start != 0 || length != size), partial && length == 0:
+			t.Errorf("%q of %d: %d bytes from %d, partial %t", header, size, length, start, partial)
 		}
 	})
 }

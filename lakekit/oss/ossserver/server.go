@@ -97,12 +97,8 @@ func (s *server) ServeHTTP(w http.ResponseWriter, hr *http.Request) {
 		// place of the answer.
 		_, _ = io.CopyN(io.Discard, r.Body, maxDrain)
 	}
-	if r.Context().Err() != nil {
-		s.options.Logger.Debug("embedded object store: client gone", "method", r.Method, "bucket", r.bucket, "key", r.key, "error", err)
-		return
-	}
 	answer := asAPIError(err)
-	if answer.status >= 500 && answer.status != http.StatusNotImplemented {
+	if answer.status >= 500 && answer.status != http.StatusNotImplemented && r.Context().Err() == nil {
 		s.options.Logger.Error("embedded object store: request failed",
 			"method", r.Method, "bucket", r.bucket, "key", r.key, "request", r.id, "error", err)
 	}
