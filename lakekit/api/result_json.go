@@ -7,9 +7,11 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 )
 
 // resultJSON is the JSON form of a Result.
@@ -303,12 +305,30 @@ func appendJSONFloat(dst []byte, v float64, t dataType) []byte {
 	return strconv.AppendFloat(dst, v, 'g', -1, floatBits(t.name))
 }
 
+// appendJSONString writes a string as encoding/json does without HTML in mind. It
+// needs no buffer besides, which for a long value would be as large again.
 func appendJSONString(dst []byte, s string) []byte {
-	var b bytes.Buffer
-	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false)
-	_ = e.Encode(s) // a string always encodes
-	return append(dst, bytes.TrimSuffix(b.Bytes(), []byte("\n"))...)
+	const hex = "0123456789abcdef"
+	dst = append(slices.Grow(dst, len(s)+2), '"')
+	written := 0
+	for i := 0; i < len(s); {
+		c, size := rune(s[i]), 1
+		if c >= utf8.RuneSelf {
+			c, size = utf8.DecodeRuneInString(s[i:])
+		}
+		plain := c >= ' ' && c != '"' && c != '\\' && c != '\u2028' && c != '\u2029' && (c != utf8.RuneError || size > 1)
+		if !plain {
+			dst = append(dst, s[written:i]...)
+			written = i + size
+			if short := strings.IndexRune("\"\\\b\f\n\r\t", c); short >= 0 {
+				dst = append(dst, '\\', `"\bfnrt`[short])
+			} else {
+				dst = append(dst, '\\', 'u', hex[c>>12&15], hex[c>>8&15], hex[c>>4&15], hex[c&15])
+			}
+		}
+		i += size
+	}
+	return append(append(dst, s[written:]...), '"')
 }
 
 func decodeCell(data json.RawMessage, t dataType, zone *time.Location) (any, error) {

@@ -410,3 +410,21 @@ func TestTimesBeyondRFC3339(t *testing.T) {
 		}
 	}
 }
+
+// FuzzJSONString: a text is written as encoding/json writes it.
+func FuzzJSONString(f *testing.F) {
+	for _, seed := range []string{"", "a\"b\\c/<&>", "\x00\x1f\b\f\n\r\t\x7f", "é東😀\u2028\u2029\ufffd", "a\xff\xc3"} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		var want bytes.Buffer
+		e := json.NewEncoder(&want)
+		e.SetEscapeHTML(false)
+		if err := e.Encode(s); err != nil {
+			t.Fatal(err)
+		}
+		if got := string(appendJSONString([]byte("x"), s)) + "\n"; got != "x"+want.String() {
+			t.Errorf("%q is written as %s, want %s", s, got, want.String())
+		}
+	})
+}

@@ -4,7 +4,11 @@
 // them.
 //
 // Engine runs statements, one short-lived in-memory DuckDB each, which may read
-// the files of that statement's tables and nothing else. rewrite.go turns
+// the files of that statement's tables and nothing else. It is in a process of its
+// own, the worker: the same program once more (worker.go), which the engine starts,
+// asks and kills (process.go, wire.go). Limits say what a statement may take; only
+// what fits into them comes to the engine. vectors.go reads DuckDB's rows as it
+// makes them, statement.go and rewrite.go work in the worker as well. rewrite.go turns
 // Spark's spellings into DuckDB's, meaning.go those that DuckDB takes to mean
 // something else, spellings.go says what to write where nothing is turned,
 // functions.sql holds Spark's functions, skip.go leaves out the files of a

@@ -19,7 +19,7 @@ type Limits struct {
 	// Time that the statement may run, without the waiting for others and for
 	// Request.Each; default 5 minutes.
 	Time time.Duration
-	// Result in bytes; default 64 MB. With Request.Each, of one row.
+	// Result in bytes; default 32 MB. With Request.Each, of one row.
 	Result int64
 	// Text of the statement in bytes; default 1 MB.
 	Text int64
@@ -60,7 +60,7 @@ func (l Limits) withDefaults() Limits {
 	}
 	set(&l.Memory, 1_500_000_000)
 	set((*int64)(&l.Time), int64(5*time.Minute))
-	set(&l.Result, 64_000_000)
+	set(&l.Result, 32_000_000)
 	set(&l.Text, 1_000_000)
 	set(&l.Temp, 4_000_000_000)
 	if l.Waiting == 0 {

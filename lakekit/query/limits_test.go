@@ -144,6 +144,7 @@ func TestLimits(t *testing.T) {
 		{"time", Limits{Time: 100 * time.Millisecond}, endless["cross join"], false, []string{"ran for 100ms", "RAISE_Time"}},
 		{"result", Limits{Result: 1_000_000}, "SELECT repeat('x', 1000) FROM range(2000)", false, []string{"larger than the 1 MB", "LIMIT", "RAISE_Result"}},
 		{"value", Limits{Result: 1_000_000}, "SELECT repeat('x', 1000001)", false, []string{"larger than the 1 MB", "RAISE_Result"}},
+		{"escapes", Limits{Result: 1_000_000}, "SELECT repeat(chr(1), 200000)", false, []string{"larger than the 1 MB", "RAISE_Result"}},
 		{"columns", Limits{Result: 10_000}, "SELECT " + strings.Repeat("1, ", 1000) + "1", false, []string{"larger than the 10 kB", "RAISE_Result"}},
 		{"row", Limits{Result: 1_000_000}, "SELECT repeat('x', 600000), repeat('y', 600000)", true, []string{"a row of the result is larger than the 1 MB", "left(x, 1000)", "RAISE_Result"}},
 		{"list of a row", Limits{Result: 1_000_000}, "SELECT range(1000000)", true, []string{"a row of the result is larger", "RAISE_Result"}},

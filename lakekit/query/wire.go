@@ -140,14 +140,15 @@ const (
 
 // encoder writes cells.
 type encoder struct {
-	cells  []byte
-	values int
+	cells   []byte
+	values  int
+	escapes int
 }
 
-// size of what is written, as Go holds it.
-func (e *encoder) size() int64 { return int64(len(e.cells)) + 16*int64(e.values) }
+// size of what is written, as Go holds it, and longer if it will be as JSON.
+func (e *encoder) size() int64 { return int64(len(e.cells)+e.escapes) + 16*int64(e.values) }
 
-func (e *encoder) reset() { e.cells, e.values = e.cells[:0], 0 }
+func (e *encoder) reset() { e.cells, e.values, e.escapes = e.cells[:0], 0, 0 }
 
 func (e *encoder) tag(tag byte) {
 	e.values++
@@ -168,6 +169,22 @@ func (e *encoder) text(tag byte, s string) {
 	e.tag(tag)
 	e.cells = binary.AppendUvarint(e.cells, uint64(len(s)))
 	e.cells = append(e.cells, s...)
+	if tag == tagText {
+		e.escapes += escapes(s)
+	}
+}
+
+// escapes counts how many bytes a text is longer in JSON.
+func escapes(s string) (n int) {
+	for i := range len(s) {
+		switch c := s[i]; {
+		case c < ' ':
+			n += len(`\u0000`) - 1
+		case c == '"' || c == '\\':
+			n++
+		}
+	}
+	return n
 }
 
 func (e *encoder) time(tag byte, seconds, nanoseconds int64) {

@@ -101,7 +101,7 @@ A statement is bounded. The limits are settings, of the environment or in .env:
   LAKEKIT_SQL_MEMORY   memory of a statement (1.5GB)
   LAKEKIT_SQL_TEMP     disk for what does not fit into it (4GB)
   LAKEKIT_SQL_TIME     how long it may run (5m; 1h on the command line)
-  LAKEKIT_SQL_RESULT   size of a result (64MB); with --format csv or json of one row
+  LAKEKIT_SQL_RESULT   size of a result (32MB); with --format csv or json of one row
   LAKEKIT_SQL_TEXT     length of a statement (1MB)
   LAKEKIT_SQL_WAITING  statements that wait in the workshop server (32)`,
 		Example: "  lakekit sql \"select count(*) from taxi_record\"\n  lakekit sql \"select * from trips limit 5\" --table trips=/data/trips --format json",
