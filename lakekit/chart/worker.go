@@ -220,7 +220,8 @@ func (w *worker) ask(ctx context.Context, request any) (svg string, err error) {
 	switch status := w.command.ProcessState.ExitCode(); {
 	case status == statusTime:
 		return "", mistake("draw chart: it takes more than %v of computing: draw fewer points, and see whether a function in it ends", w.bounds.Time)
-	case status == statusMemory, strings.Contains(said, "out of memory"), strings.Contains(said, "cannot allocate memory"):
+	case status == statusMemory, strings.Contains(said, "out of memory"), strings.Contains(said, "cannot allocate memory"),
+		strings.Contains(said, "ThreadSanitizer failed to allocate"): // as a build with the race detector says it
 		return "", mistake("draw chart: it takes more than %d MiB of memory: draw fewer points, and see what a function in it makes", w.bounds.Memory>>20)
 	}
 	first, _, _ := strings.Cut(said, "\n")
