@@ -16,7 +16,8 @@ type conversion int
 
 const (
 	exactTypes conversion = iota // nothing: on write, a wrong type is a bug of the caller
-	safeCasts                    // casts that lose nothing: on read, engines differ in physical types
+	safeCasts                    // casts that lose nothing: of files that are rewritten
+	readCasts                    // these, and what is below a microsecond is cut off, as query does
 )
 
 // conform gives an array the exact type of the table's column. Struct members
@@ -44,8 +45,10 @@ func conform(ctx context.Context, given arrow.Array, want arrow.DataType, how co
 			return conformChildren(ctx, given, want, how, want.Elem())
 		}
 	default:
-		if how == safeCasts && losesNothing(given.DataType(), want) {
-			return compute.CastArray(ctx, given, compute.SafeCastOptions(want))
+		if how != exactTypes && losesNothing(given.DataType(), want) {
+			options := compute.SafeCastOptions(want)
+			options.AllowTimeTruncate = how == readCasts
+			return compute.CastArray(ctx, given, options)
 		}
 	}
 	return nil, fmt.Errorf("expected %s, not %s", want, given.DataType())

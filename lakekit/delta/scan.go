@@ -49,14 +49,14 @@ func (s *Snapshot) ScanToRewrite(ctx context.Context) iter.Seq2[arrow.RecordBatc
 }
 
 func (s *Snapshot) scanToRewrite(ctx context.Context, adds []*Add) iter.Seq2[arrow.RecordBatch, error] {
-	return s.scan(ctx, adds, s.checkRewritable)
+	return s.scan(ctx, adds, safeCasts)
 }
 
 func (s *Snapshot) scanFiles(ctx context.Context, adds []*Add) iter.Seq2[arrow.RecordBatch, error] {
-	return s.scan(ctx, adds, func(arrow.RecordBatch) error { return nil })
+	return s.scan(ctx, adds, readCasts)
 }
 
-func (s *Snapshot) scan(ctx context.Context, adds []*Add, check func(arrow.RecordBatch) error) iter.Seq2[arrow.RecordBatch, error] {
+func (s *Snapshot) scan(ctx context.Context, adds []*Add, how conversion) iter.Seq2[arrow.RecordBatch, error] {
 	return func(yield func(arrow.RecordBatch, error) bool) {
 		schema, err := s.schema.asNullable().Arrow()
 		if err != nil {
@@ -66,8 +66,11 @@ func (s *Snapshot) scan(ctx context.Context, adds []*Add, check func(arrow.Recor
 		for _, add := range adds {
 			more := true
 			var refused error
-			err := s.scanFile(ctx, schema, add, func(batch arrow.RecordBatch) bool {
-				if refused = check(batch); refused == nil {
+			err := s.scanFile(ctx, schema, add, how, func(batch arrow.RecordBatch) bool {
+				if how == safeCasts {
+					refused = s.checkRewritable(batch)
+				}
+				if refused == nil {
 					more = yield(batch, nil)
 				}
 				return more && refused == nil
@@ -83,7 +86,7 @@ func (s *Snapshot) scan(ctx context.Context, adds []*Add, check func(arrow.Recor
 	}
 }
 
-func (s *Snapshot) scanFile(ctx context.Context, schema *arrow.Schema, add *Add, yield func(arrow.RecordBatch) bool) error {
+func (s *Snapshot) scanFile(ctx context.Context, schema *arrow.Schema, add *Add, how conversion, yield func(arrow.RecordBatch) bool) error {
 	key, err := add.Key()
 	if err != nil {
 		return err
@@ -148,7 +151,7 @@ func (s *Snapshot) scanFile(ctx context.Context, schema *arrow.Schema, add *Add,
 				return cmp.Or(batches.Err(), fmt.Errorf("the file ends %d rows early", left))
 			}
 			left -= batches.RecordBatch().NumRows()
-			if rows, err = plan.conform(ctx, batches.RecordBatch()); err == nil {
+			if rows, err = plan.conform(ctx, batches.RecordBatch(), how); err == nil {
 				rows, deleted, err = withoutRows(ctx, rows, first, deleted)
 			}
 			return err
@@ -257,7 +260,7 @@ func hasFieldIDs(columns *schema.Schema) bool {
 	return false
 }
 
-func (p *filePlan) conform(ctx context.Context, given arrow.RecordBatch) (arrow.RecordBatch, error) {
+func (p *filePlan) conform(ctx context.Context, given arrow.RecordBatch, how conversion) (arrow.RecordBatch, error) {
 	n := int(given.NumRows())
 	columns := make([]arrow.Array, len(p.fields))
 	defer func() {
@@ -280,7 +283,7 @@ func (p *filePlan) conform(ctx context.Context, given arrow.RecordBatch) (arrow.
 			if p.mapping != MappingNone {
 				column = array.MakeFromData(p.mapping.logical(column.Data(), f.Type))
 			}
-			columns[i], err = conform(ctx, column, want, safeCasts)
+			columns[i], err = conform(ctx, column, want, how)
 		default:
 			columns[i] = array.MakeArrayOfNull(memory.DefaultAllocator, want, n)
 		}
@@ -295,7 +298,7 @@ func (p *filePlan) conform(ctx context.Context, given arrow.RecordBatch) (arrow.
 func (p *filePlan) yieldNulls(ctx context.Context, rows int64, yield func(arrow.RecordBatch) bool) error {
 	for rows > 0 {
 		n := min(rows, scanBatchRows)
-		batch, err := p.conform(ctx, array.NewRecordBatch(arrow.NewSchema(nil, nil), nil, n))
+		batch, err := p.conform(ctx, array.NewRecordBatch(arrow.NewSchema(nil, nil), nil, n), exactTypes)
 		if err != nil {
 			return err
 		}

@@ -38,6 +38,12 @@ func scanned(t testing.TB, s *delta.Snapshot) []string {
 // are those of the scripts' read.
 func (e *engine) read(t testing.TB, path string, options request) []string {
 	t.Helper()
+	return must[[]string](t)(e.tryRead(t, path, options))
+}
+
+// tryRead is read of a table that the engine may refuse.
+func (e *engine) tryRead(t testing.TB, path string, options request) ([]string, error) {
+	t.Helper()
 	file, err := os.CreateTemp(scratch, "rows-*.arrow")
 	if err != nil {
 		t.Fatal(err)
@@ -50,14 +56,16 @@ func (e *engine) read(t testing.TB, path string, options request) []string {
 	for option, value := range options {
 		r[option] = value
 	}
-	e.ask(t, r, nil)
+	if err := e.try(r, nil); err != nil {
+		return nil, err
+	}
 	rows := []string{}
 	reader := must[*ipc.FileReader](t)(ipc.NewFileReader(file))
 	for i := range reader.NumRecords() {
 		rows = appendRows(t, rows, must[arrow.RecordBatch](t)(reader.RecordBatchAt(i)))
 	}
 	slices.Sort(rows)
-	return rows
+	return rows, nil
 }
 
 // write leaves rows where the engine's append reads them.
