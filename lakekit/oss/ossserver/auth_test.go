@@ -16,7 +16,7 @@ type tamper func(*http.Request)
 func (change tamper) RoundTrip(r *http.Request) (*http.Response, error) {
 	r = r.Clone(r.Context())
 	change(r)
-	return http.DefaultTransport.RoundTrip(r)
+	return readFirst{}.RoundTrip(r)
 }
 
 func TestRejectedSignatures(t *testing.T) {
@@ -165,13 +165,6 @@ func TestHostStyle(t *testing.T) {
 			}
 		})
 	}
-}
-
-func connectAs(t *testing.T, address, id, secret string, options ...sdk.ClientOption) *sdk.Client {
-	t.Helper()
-	client, err := sdk.New(address, id, secret, options...)
-	check(t, err)
-	return client
 }
 
 func first(values ...string) string {

@@ -42,11 +42,35 @@ func start(t testing.TB, clock func() time.Time) (url, dir string) {
 
 func connect(t testing.TB, url string, options ...sdk.ClientOption) *sdk.Client {
 	t.Helper()
-	client, err := sdk.New(url, accessKeyID, accessKeySecret, options...)
+	return connectAs(t, url, accessKeyID, accessKeySecret, options...)
+}
+
+func connectAs(t testing.TB, url, id, secret string, options ...sdk.ClientOption) *sdk.Client {
+	t.Helper()
+	wire := sdk.HTTPClient(&http.Client{Transport: readFirst{}})
+	client, err := sdk.New(url, id, secret, append([]sdk.ClientOption{wire}, options...)...)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return client
+}
+
+// readFirst reads a body before it sends it. The SDK counts what was read of
+// its body as soon as there is an answer, and ours may come before all was sent.
+type readFirst struct{}
+
+func (readFirst) RoundTrip(r *http.Request) (*http.Response, error) {
+	if r.Body == nil {
+		return http.DefaultTransport.RoundTrip(r)
+	}
+	body, err := io.ReadAll(r.Body)
+	r.Body.Close()
+	if err != nil {
+		return nil, err
+	}
+	r = r.WithContext(r.Context()) // a copy: the caller's request must not change
+	r.Body = io.NopCloser(bytes.NewReader(body))
+	return http.DefaultTransport.RoundTrip(r)
 }
 
 var v4 = []sdk.ClientOption{sdk.AuthVersion(sdk.AuthV4), sdk.Region(region)}
