@@ -53,7 +53,7 @@ func Open(ctx context.Context, s *settings.Settings, options Options) (*Class, e
 	if s.Class == (settings.Class{}) {
 		return nil, fmt.Errorf("opening a class: %w: write the address that this machine has in the classroom's network into .env, such as CLASS_ADDRESS=192.168.1.10, then run `make docker-up`", ErrAddress)
 	}
-	store, err := oss.NewClient(s.OSS.ClientConfig())
+	store, err := oss.NewClient(oss.ConfigOf(s.OSS))
 	if err == nil {
 		err = errors.Join(store.CreateBucket(ctx), store.Close())
 	}
@@ -90,7 +90,7 @@ func (c *Class) Enroll(ctx context.Context, name string) (Student, error) {
 	if err := c.admin.AllowPrefix(ctx, name, name+"."); err != nil {
 		return Student{}, fmt.Errorf("enrolling %s: %w", name, err)
 	}
-	keys, expires, err := oss.Lend(ctx, c.settings.OSS.ClientConfig(), name, c.options.Lifetime)
+	keys, expires, err := oss.Lend(ctx, oss.ConfigOf(c.settings.OSS), name, c.options.Lifetime)
 	if err != nil {
 		return Student{}, fmt.Errorf("enrolling %s: %w", name, err)
 	}

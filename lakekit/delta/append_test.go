@@ -14,8 +14,8 @@ import (
 	"github.com/apache/arrow-go/v18/arrow/decimal128"
 	"github.com/apache/arrow-go/v18/arrow/memory"
 
-	"taxilake/lakekit/oss"
-	"taxilake/lakekit/oss/osstest"
+	"taxilake/lakekit/blob"
+	"taxilake/lakekit/blob/blobtest"
 )
 
 func column(name string, t DataType) Field { return Field{Name: name, Type: t, Nullable: true} }
@@ -45,7 +45,7 @@ func TestAppendMergesSchemas(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			bucket := oss.NewMemory("lake")
+			bucket := blob.NewMemory("lake")
 			table := quiet(must[*Table](t)(Create(t.Context(), bucket, Definition{Schema: base})))
 			must[int64](t)(table.Append(t.Context(), AppendOptions{}, batchOf(t, base, `[{"id":1,"s":{"x":7},"l":[{"a":1}]}]`)))
 			version, err := table.Append(t.Context(), AppendOptions{MergeSchema: true}, batchOf(t, test.schema, test.rows))
@@ -80,12 +80,12 @@ func TestAppendMergesSchemas(t *testing.T) {
 // TestAppendFollowsANewSchema: what another writer changed meanwhile is no
 // reason to fail.
 func TestAppendFollowsANewSchema(t *testing.T) {
-	bucket := oss.NewMemory("lake")
+	bucket := blob.NewMemory("lake")
 	createFares(t, bucket, nil)
 	rival := openFares(t, bucket)
 	var once sync.Once
-	table := openFares(t, osstest.Faults(bucket, func(op, _ string) error {
-		if op == osstest.PutIfAbsent {
+	table := openFares(t, blobtest.Faults(bucket, func(op, _ string) error {
+		if op == blobtest.PutIfAbsent {
 			once.Do(func() {
 				must[int64](t)(rival.Append(t.Context(), AppendOptions{MergeSchema: true}, withExtra(fares(0, 10), "theirs")))
 			})
@@ -123,7 +123,7 @@ func TestAppendRefusesNullsAtAnyDepth(t *testing.T) {
 		{`[{"m":[{"key":"k","value":null}]}]`, `column "m.value" has a null`},
 	}
 	for _, test := range tests {
-		table := must[*Table](t)(Create(t.Context(), oss.NewMemory("lake"), Definition{Schema: strict}))
+		table := must[*Table](t)(Create(t.Context(), blob.NewMemory("lake"), Definition{Schema: strict}))
 		_, err := table.Append(t.Context(), AppendOptions{}, batchOf(t, loose, test.rows))
 		if (err == nil) != (test.says == "") || err != nil && !(errors.Is(err, ErrSchemaMismatch) && strings.Contains(err.Error(), test.says)) {
 			t.Errorf("%s: error %v, want %q", test.rows, err, test.says)
@@ -147,7 +147,7 @@ func TestAppendRefusesValuesOfNoUse(t *testing.T) {
 			decimals.Append(decimal128.FromI64(-99999))
 		},
 	} {
-		table := must[*Table](t)(Create(t.Context(), oss.NewMemory("lake"), Definition{Schema: schema}))
+		table := must[*Table](t)(Create(t.Context(), blob.NewMemory("lake"), Definition{Schema: schema}))
 		b := array.NewRecordBuilder(memory.DefaultAllocator, must[*arrow.Schema](t)(schema.Arrow()))
 		list := b.Field(0).(*array.ListBuilder)
 		list.Append(true)
@@ -183,7 +183,7 @@ func TestPartitionValuesInTheLog(t *testing.T) {
 		{Binary, `"AQI="`, `"\u0001\u0002"`},
 	}
 	for _, test := range tests {
-		bucket := oss.NewMemory("lake")
+		bucket := blob.NewMemory("lake")
 		schema := Schema{[]Field{column("p", test.typ), column("x", Long)}}
 		table := quiet(must[*Table](t)(Create(t.Context(), bucket, Definition{Schema: schema, PartitionBy: []string{"p"}})))
 		must[int64](t)(table.Append(t.Context(), AppendOptions{}, batchOf(t, schema, `[{"p":`+test.value+`,"x":1}]`)))
@@ -192,7 +192,7 @@ func TestPartitionValuesInTheLog(t *testing.T) {
 				PartitionValues map[string]json.RawMessage `json:"partitionValues"`
 			} `json:"add"`
 		}
-		lines := strings.Split(strings.TrimSpace(string(must[[]byte](t)(oss.ReadAll(t.Context(), bucket, commitKey(1))))), "\n")
+		lines := strings.Split(strings.TrimSpace(string(must[[]byte](t)(blob.ReadAll(t.Context(), bucket, commitKey(1))))), "\n")
 		if err := json.Unmarshal([]byte(lines[len(lines)-1]), &written); err != nil {
 			t.Fatal(err)
 		}
@@ -222,7 +222,7 @@ func TestPartitionsThatTheLogCannotHold(t *testing.T) {
 		{Timestamp, `-62135596800000001`}, {Timestamp, `253402300800000000`}, {TimestampNTZ, `9223372036854775807`},
 	} {
 		schema := Schema{[]Field{column("p", test.typ), column("x", Long)}}
-		table := must[*Table](t)(Create(t.Context(), oss.NewMemory("lake"), Definition{Schema: schema, PartitionBy: []string{"p"}}))
+		table := must[*Table](t)(Create(t.Context(), blob.NewMemory("lake"), Definition{Schema: schema, PartitionBy: []string{"p"}}))
 		_, err := table.Append(t.Context(), AppendOptions{}, batchOf(t, schema, `[{"p":`+test.value+`,"x":1}]`))
 		if !errors.Is(err, ErrSchemaMismatch) || !strings.Contains(err.Error(), `"p"`) {
 			t.Errorf("%s %s: error %v", test.typ, test.value, err)
@@ -234,7 +234,7 @@ func TestPartitionsThatTheLogCannotHold(t *testing.T) {
 func TestManyPartitions(t *testing.T) {
 	const partitions = 2*maxOpenFiles + 7
 	schema := Schema{[]Field{column("p", Integer), column("x", Long)}}
-	table := quiet(must[*Table](t)(Create(t.Context(), oss.NewMemory("lake"), Definition{Schema: schema, PartitionBy: []string{"p"}})))
+	table := quiet(must[*Table](t)(Create(t.Context(), blob.NewMemory("lake"), Definition{Schema: schema, PartitionBy: []string{"p"}})))
 	var rows []string
 	for i := range 2 * partitions {
 		rows = append(rows, fmt.Sprintf(`{"p":%d,"x":%d}`, i%partitions, i))
@@ -257,11 +257,11 @@ func TestInvalidDefinitions(t *testing.T) {
 		"nothing to store":          {Schema: id, PartitionBy: []string{"id"}},
 		"names that differ by case": {Schema: Schema{[]Field{column("id", Long), column("ID", Long)}}},
 	} {
-		bucket := oss.NewMemory("lake")
+		bucket := blob.NewMemory("lake")
 		if _, err := Create(t.Context(), bucket, def); !errors.Is(err, ErrInvalid) {
 			t.Errorf("%s: error %v", name, err)
 		}
-		for object := range bucket.List(t.Context(), oss.ListOptions{}) {
+		for object := range bucket.List(t.Context(), blob.ListOptions{}) {
 			t.Errorf("%s: left %s", name, object.Key)
 		}
 	}

@@ -13,7 +13,7 @@ import (
 	"github.com/apache/arrow-go/v18/parquet"
 	"github.com/apache/arrow-go/v18/parquet/pqarrow"
 
-	"taxilake/lakekit/oss"
+	"taxilake/lakekit/blob"
 )
 
 // ride is the course's record.
@@ -69,7 +69,7 @@ func BenchmarkWriteFiles(b *testing.B) {
 	})
 	for _, codec := range []string{"snappy", "zstd"} {
 		b.Run(codec, func(b *testing.B) {
-			table := must[*Table](b)(Create(b.Context(), oss.NewMemory("lake"), Definition{Schema: ride, Properties: map[string]string{CompressionCodecKey: codec}}))
+			table := must[*Table](b)(Create(b.Context(), blob.NewMemory("lake"), Definition{Schema: ride, Properties: map[string]string{CompressionCodecKey: codec}}))
 			var size int64
 			for b.Loop() {
 				size = must[[]Add](b)(table.WriteFiles(b.Context(), batch))[0].Size
@@ -83,12 +83,12 @@ func BenchmarkWriteFiles(b *testing.B) {
 // BenchmarkScan against reading the same file with arrow-go alone.
 func BenchmarkScan(b *testing.B) {
 	for _, codec := range []string{"snappy", "zstd"} {
-		bucket := oss.NewMemory("lake")
+		bucket := blob.NewMemory("lake")
 		table := must[*Table](b)(Create(b.Context(), bucket, Definition{Schema: ride, Properties: map[string]string{CompressionCodecKey: codec}}))
 		adds := must[[]Add](b)(table.WriteFiles(b.Context(), rides(benchRows)))
 		must[int64](b)(table.Commit(b.Context(), Commit{Operation: "WRITE", Adds: adds, BlindAppend: true}))
 		s := must[*Snapshot](b)(table.Snapshot(b.Context()))
-		content := must[[]byte](b)(oss.ReadAll(b.Context(), bucket, adds[0].Path))
+		content := must[[]byte](b)(blob.ReadAll(b.Context(), bucket, adds[0].Path))
 		b.Run(codec+"/arrow-go", func(b *testing.B) {
 			for b.Loop() {
 				must[arrow.Table](b)(pqarrow.ReadTable(b.Context(), bytes.NewReader(content), nil, pqarrow.ArrowReadProperties{}, memory.DefaultAllocator)).Release()
@@ -116,7 +116,7 @@ func BenchmarkOptimize(b *testing.B) {
 			var bytes int64
 			for b.Loop() {
 				b.StopTimer()
-				table := must[*Table](b)(Create(b.Context(), oss.NewMemory("lake"), Definition{Schema: ride}))
+				table := must[*Table](b)(Create(b.Context(), blob.NewMemory("lake"), Definition{Schema: ride}))
 				for range 20 {
 					must[int64](b)(table.Append(b.Context(), AppendOptions{}, rides(50_000)))
 				}
@@ -134,7 +134,7 @@ func BenchmarkOptimize(b *testing.B) {
 func BenchmarkSnapshot(b *testing.B) {
 	const stats = `{"numRecords":10000,"minValues":{"key":"2009-01-01T00:00:00.000Z","fare_amount":2.5},"maxValues":{"key":"2015-06-30T00:00:00.000Z","fare_amount":250},"nullCount":{"key":0,"fare_amount":0}}`
 	for _, commits := range []int64{10, 1000} {
-		bucket := oss.NewMemory("lake")
+		bucket := blob.NewMemory("lake")
 		table := quiet(must[*Table](b)(Create(b.Context(), bucket, Definition{Schema: ride, Properties: map[string]string{CheckpointIntervalKey: "1000000"}})))
 		for i := range commits {
 			add := Add{Path: fmt.Sprintf("part-%d.parquet", i), Size: 1 << 20, ModificationTime: time.Now().UnixMilli(), DataChange: true, Stats: stats}

@@ -14,7 +14,7 @@ import (
 	"github.com/apache/arrow-go/v18/parquet/file"
 	"github.com/apache/arrow-go/v18/parquet/pqarrow"
 
-	"taxilake/lakekit/oss"
+	"taxilake/lakekit/blob"
 )
 
 // checkpointColumns are the parts of a checkpoint that we read, as prefixes of
@@ -37,7 +37,7 @@ const sidecarPrefix = logPrefix + "_sidecars/"
 
 // readCheckpoint hands out the actions of a checkpoint, one file at a time:
 // those of its parts, then those of the sidecars they name.
-func readCheckpoint(ctx context.Context, bucket oss.Bucket, from checkpoint, apply func(*commitFile)) error {
+func readCheckpoint(ctx context.Context, bucket blob.Bucket, from checkpoint, apply func(*commitFile)) error {
 	var sidecars []sidecar
 	for _, part := range from.parts {
 		state, err := readCheckpointPart(ctx, bucket, part)
@@ -64,8 +64,8 @@ func readCheckpoint(ctx context.Context, bucket oss.Bucket, from checkpoint, app
 
 // readCheckpointPart reads the actions of one checkpoint file (PROTOCOL.md,
 // section Checkpoint Schema). A file that is no checkpoint is ErrCorruptLog.
-func readCheckpointPart(ctx context.Context, bucket oss.Bucket, part logFile) (*commitFile, error) {
-	content, err := oss.ReadAll(ctx, bucket, part.key)
+func readCheckpointPart(ctx context.Context, bucket blob.Bucket, part logFile) (*commitFile, error) {
+	content, err := blob.ReadAll(ctx, bucket, part.key)
 	if err != nil {
 		return nil, fmt.Errorf("read checkpoint %d of %s: %w", part.version, bucket.URI(""), err)
 	}

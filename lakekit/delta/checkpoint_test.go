@@ -14,13 +14,13 @@ import (
 	"time"
 
 	"taxilake/lakekit/api"
-	"taxilake/lakekit/oss"
+	"taxilake/lakekit/blob"
 )
 
 type historyEntry = api.HistoryEntry
 
 // deleteCommits removes the JSON up to a version, as log cleanup would.
-func deleteCommits(t testing.TB, bucket oss.Bucket, to int64) {
+func deleteCommits(t testing.TB, bucket blob.Bucket, to int64) {
 	t.Helper()
 	for v := range to + 1 {
 		if err := bucket.Delete(t.Context(), commitKey(v)); err != nil {
@@ -44,7 +44,7 @@ func stateOf(s *Snapshot) map[string]any {
 // TestCheckpointHoldsTheState: read from the checkpoint alone, a table is what
 // it was by its JSON.
 func TestCheckpointHoldsTheState(t *testing.T) {
-	bucket := oss.NewMemory("lake")
+	bucket := blob.NewMemory("lake")
 	table := quiet(must[*Table](t)(Create(t.Context(), bucket, Definition{
 		Name: "fares", Description: "d", Schema: fare, PartitionBy: []string{"note"}, Properties: map[string]string{CheckpointIntervalKey: "1000", "owner": "alice"},
 	})))
@@ -80,7 +80,7 @@ func TestCheckpointHoldsTheState(t *testing.T) {
 // TestCheckpointWithoutForeignChecksums: those that Spark leaves on a local file
 // system are of the files it wrote.
 func TestCheckpointWithoutForeignChecksums(t *testing.T) {
-	bucket := oss.NewMemory("lake")
+	bucket := blob.NewMemory("lake")
 	table := createFares(t, bucket, nil)
 	sums := []string{"_delta_log/._last_checkpoint.crc", "_delta_log/.00000000000000000000.checkpoint.parquet.crc"}
 	for _, key := range sums {
@@ -90,14 +90,14 @@ func TestCheckpointWithoutForeignChecksums(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, key := range sums {
-		if _, err := bucket.Head(t.Context(), key); !errors.Is(err, oss.ErrNotExist) {
+		if _, err := bucket.Head(t.Context(), key); !errors.Is(err, blob.ErrNotExist) {
 			t.Errorf("%s: %v", key, err)
 		}
 	}
 }
 
 func TestCheckpointOfTableFeatures(t *testing.T) {
-	bucket := oss.NewMemory("lake")
+	bucket := blob.NewMemory("lake")
 	table := must[*Table](t)(Create(t.Context(), bucket, Definition{Schema: Schema{[]Field{{Name: "at", Type: TimestampNTZ, Nullable: true}}}}))
 	want := must[*Snapshot](t)(table.Snapshot(t.Context())).Protocol()
 	if err := table.Checkpoint(t.Context()); err != nil {
@@ -115,7 +115,7 @@ func TestTombstonesExpire(t *testing.T) {
 		later time.Duration
 		want  int
 	}{{6 * 24 * time.Hour, 3}, {8 * 24 * time.Hour, 0}} {
-		bucket := oss.NewMemory("lake")
+		bucket := blob.NewMemory("lake")
 		table := createFares(t, bucket, nil)
 		for i := range int64(3) {
 			appendFares(t, table, i*10, 10)
@@ -134,7 +134,7 @@ func TestTombstonesExpire(t *testing.T) {
 
 // TestRemovesWithoutExtendedMetadata, as other writers leave them.
 func TestRemovesWithoutExtendedMetadata(t *testing.T) {
-	bucket := oss.NewMemory("lake")
+	bucket := blob.NewMemory("lake")
 	table := createFares(t, bucket, nil)
 	appendFares(t, table, 0, 10)
 	path := must[*Snapshot](t)(table.Snapshot(t.Context())).Files()[0].Path
@@ -150,7 +150,7 @@ func TestRemovesWithoutExtendedMetadata(t *testing.T) {
 }
 
 func TestMultiPartCheckpoint(t *testing.T) {
-	bucket := oss.NewMemory("lake")
+	bucket := blob.NewMemory("lake")
 	table := createFares(t, bucket, map[string]string{CheckpointIntervalKey: "1000"})
 	for i := range int64(6) {
 		appendFares(t, table, i*10, 10)
@@ -181,7 +181,7 @@ func TestMultiPartCheckpoint(t *testing.T) {
 }
 
 func TestHistory(t *testing.T) {
-	table := createFares(t, oss.NewMemory("lake"), map[string]string{CheckpointIntervalKey: "2"})
+	table := createFares(t, blob.NewMemory("lake"), map[string]string{CheckpointIntervalKey: "2"})
 	for i := range int64(3) {
 		appendFares(t, table, i*10, 10)
 	}
@@ -211,7 +211,7 @@ func TestHistory(t *testing.T) {
 }
 
 func FuzzCheckpoint(f *testing.F) {
-	bucket := oss.NewMemory("lake")
+	bucket := blob.NewMemory("lake")
 	table := createFares(f, bucket, nil)
 	appendFares(f, table, 0, 10)
 	var content bytes.Buffer
@@ -225,7 +225,7 @@ func FuzzCheckpoint(f *testing.F) {
 		if len(content) > 1<<20 {
 			return
 		}
-		bucket := oss.NewMemory("lake")
+		bucket := blob.NewMemory("lake")
 		if err := bucket.Put(t.Context(), "c", bytes.NewReader(content)); err != nil {
 			t.Fatal(err)
 		}
@@ -240,7 +240,7 @@ func FuzzCheckpoint(f *testing.F) {
 func manyFiles(t testing.TB, files, generations int) *Table {
 	t.Helper()
 	const perCommit = 1000
-	bucket := oss.NewMemory("lake")
+	bucket := blob.NewMemory("lake")
 	clock := newClock()
 	table := createFares(t, clocked(bucket, clock), map[string]string{CheckpointIntervalKey: "1000000"})
 	table.now = clock.now

@@ -12,7 +12,7 @@ import (
 
 	"github.com/google/uuid"
 
-	"taxilake/lakekit/oss"
+	"taxilake/lakekit/blob"
 )
 
 // Commit is one change of a table, that becomes visible as a whole or not at
@@ -114,7 +114,7 @@ func (t *Table) checkCommitsSince(ctx context.Context, c *Commit, version int64)
 		files = append(files, logFile{version: v, key: commitKey(v)})
 	}
 	winners, err := readCommits(ctx, t.bucket, files)
-	if errors.Is(err, oss.ErrNotExist) {
+	if errors.Is(err, blob.ErrNotExist) {
 		return fmt.Errorf("%w: what was committed since version %d is no longer in the log", ErrConflict, c.ReadVersion)
 	}
 	if err != nil {
@@ -169,7 +169,7 @@ func (t *Table) putVersion(ctx context.Context, version int64, txnID string, bod
 		case errors.Is(readErr, ErrCorruptLog):
 			return nil, readErr
 		}
-		if !errors.Is(readErr, oss.ErrNotExist) {
+		if !errors.Is(readErr, blob.ErrNotExist) {
 			err = errors.Join(err, readErr)
 		}
 		if t.sleep(ctx, jitter(backoff)) != nil {

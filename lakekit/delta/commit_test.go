@@ -17,8 +17,8 @@ import (
 
 	"github.com/apache/arrow-go/v18/arrow"
 
-	"taxilake/lakekit/oss"
-	"taxilake/lakekit/oss/osstest"
+	"taxilake/lakekit/blob"
+	"taxilake/lakekit/blob/blobtest"
 )
 
 var rewrite = flag.Bool("rewrite", false, "write the golden files anew")
@@ -28,7 +28,7 @@ const firstCommit = "_delta_log/00000000000000000001.json"
 var errStore = errors.New("connection reset by peer")
 
 // always fails every call of an operation on keys with the suffix.
-func always(op, suffix string, err error) osstest.Hook {
+func always(op, suffix string, err error) blobtest.Hook {
 	return func(o, key string) error {
 		if o == op && strings.HasSuffix(key, suffix) {
 			return err
@@ -38,27 +38,27 @@ func always(op, suffix string, err error) osstest.Hook {
 }
 
 func TestCommitWhenTheStoreFails(t *testing.T) {
-	put, get := osstest.PutIfAbsent, osstest.Get
+	put, get := blobtest.PutIfAbsent, blobtest.Get
 	tests := []struct {
 		name string
-		hook osstest.Hook
+		hook blobtest.Hook
 		want error
 		rows int64 // that a reader then sees
 	}{
-		{"answer lost after the commit", osstest.FailNth(osstest.After+put, firstCommit, 1, errStore), nil, 10},
-		{"client repeats and is told of its own object", osstest.FailNth(osstest.After+put, firstCommit, 1, oss.ErrExist), nil, 10},
-		{"time-out after the commit", osstest.FailNth(osstest.After+put, firstCommit, 1, context.DeadlineExceeded), nil, 10},
-		{"failed before the commit", osstest.FailNth(put, firstCommit, 1, errStore), nil, 10},
-		{"failed before, then answer lost", osstest.Hooks(osstest.FailNth(put, firstCommit, 1, errStore), osstest.FailNth(osstest.After+put, firstCommit, 1, errStore)), nil, 10},
-		{"answer lost, first look fails", osstest.Hooks(osstest.FailNth(osstest.After+put, firstCommit, 1, errStore), osstest.FailNth(get, firstCommit, 1, errStore)), nil, 10},
+		{"answer lost after the commit", blobtest.FailNth(blobtest.After+put, firstCommit, 1, errStore), nil, 10},
+		{"client repeats and is told of its own object", blobtest.FailNth(blobtest.After+put, firstCommit, 1, blob.ErrExist), nil, 10},
+		{"time-out after the commit", blobtest.FailNth(blobtest.After+put, firstCommit, 1, context.DeadlineExceeded), nil, 10},
+		{"failed before the commit", blobtest.FailNth(put, firstCommit, 1, errStore), nil, 10},
+		{"failed before, then answer lost", blobtest.Hooks(blobtest.FailNth(put, firstCommit, 1, errStore), blobtest.FailNth(blobtest.After+put, firstCommit, 1, errStore)), nil, 10},
+		{"answer lost, first look fails", blobtest.Hooks(blobtest.FailNth(blobtest.After+put, firstCommit, 1, errStore), blobtest.FailNth(get, firstCommit, 1, errStore)), nil, 10},
 		{"store refuses for good", always(put, firstCommit, errStore), ErrUnknownOutcome, 0},
-		{"answers lost for good", osstest.Hooks(always(osstest.After+put, firstCommit, errStore), always(get, firstCommit, errStore)), ErrUnknownOutcome, 10},
+		{"answers lost for good", blobtest.Hooks(always(blobtest.After+put, firstCommit, errStore), always(get, firstCommit, errStore)), ErrUnknownOutcome, 10},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			bucket := oss.NewMemory("lake")
+			bucket := blob.NewMemory("lake")
 			createFares(t, bucket, nil)
-			table := openFares(t, osstest.Faults(bucket, test.hook))
+			table := openFares(t, blobtest.Faults(bucket, test.hook))
 			adds := must[[]Add](t)(table.WriteFiles(t.Context(), fares(0, 10)))
 			version, err := table.Commit(t.Context(), Commit{Operation: "WRITE", Adds: adds, BlindAppend: true})
 			if !errors.Is(err, test.want) || err == nil && version != 1 {
@@ -74,11 +74,11 @@ func TestCommitWhenTheStoreFails(t *testing.T) {
 }
 
 func TestCommitCancelledWhileTheAnswerIsOnItsWay(t *testing.T) {
-	bucket := oss.NewMemory("lake")
+	bucket := blob.NewMemory("lake")
 	createFares(t, bucket, nil)
 	ctx, cancel := context.WithCancel(t.Context())
-	table := openFares(t, osstest.Faults(bucket, func(op, key string) error {
-		if op == osstest.After+osstest.PutIfAbsent {
+	table := openFares(t, blobtest.Faults(bucket, func(op, key string) error {
+		if op == blobtest.After+blobtest.PutIfAbsent {
 			cancel()
 			return ctx.Err()
 		}
@@ -92,16 +92,16 @@ func TestCommitCancelledWhileTheAnswerIsOnItsWay(t *testing.T) {
 
 // troubles a store may have while ours commits: the outcome is the same with
 // each of them. Version 3 is the winner's, version 4 ours.
-func troubles() map[string]osstest.Hook {
+func troubles() map[string]blobtest.Hook {
 	const third, fourth = "_delta_log/00000000000000000003.json", "_delta_log/00000000000000000004.json"
-	put, get, nth := osstest.PutIfAbsent, osstest.Get, osstest.FailNth
-	return map[string]osstest.Hook{
+	put, get, nth := blobtest.PutIfAbsent, blobtest.Get, blobtest.FailNth
+	return map[string]blobtest.Hook{
 		"no trouble":                   nil,
-		"puts fail":                    osstest.Hooks(nth(put, third, 1, errStore), nth(put, fourth, 1, errStore), nth(put, fourth, 1, errStore)),
-		"answer lost":                  nth(osstest.After+put, fourth, 1, errStore),
-		"told of its own object":       nth(osstest.After+put, fourth, 1, oss.ErrExist),
+		"puts fail":                    blobtest.Hooks(nth(put, third, 1, errStore), nth(put, fourth, 1, errStore), nth(put, fourth, 1, errStore)),
+		"answer lost":                  nth(blobtest.After+put, fourth, 1, errStore),
+		"told of its own object":       nth(blobtest.After+put, fourth, 1, blob.ErrExist),
 		"the winner cannot be read":    nth(get, third, 1, errStore),
-		"answer lost, first look, too": osstest.Hooks(nth(osstest.After+put, fourth, 1, errStore), nth(get, fourth, 1, errStore)),
+		"answer lost, first look, too": blobtest.Hooks(nth(blobtest.After+put, fourth, 1, errStore), nth(get, fourth, 1, errStore)),
 	}
 }
 
@@ -199,7 +199,7 @@ func TestConflicts(t *testing.T) {
 	for _, test := range tests {
 		for name, trouble := range troubles() {
 			t.Run(test.name+"/"+name, func(t *testing.T) {
-				bucket := oss.NewMemory("lake")
+				bucket := blob.NewMemory("lake")
 				appendFares(t, createFares(t, bucket, nil), 0, 10)
 				appendFares(t, openFares(t, bucket), 10, 10)
 
@@ -207,8 +207,8 @@ func TestConflicts(t *testing.T) {
 				rivalBase := must[*Snapshot](t)(rival.Snapshot(t.Context()))
 				winner := test.winner(t, rival, rivalBase)
 				var once sync.Once
-				table := openFares(t, osstest.Faults(bucket, func(op, key string) error {
-					if op == osstest.PutIfAbsent {
+				table := openFares(t, blobtest.Faults(bucket, func(op, key string) error {
+					if op == blobtest.PutIfAbsent {
 						once.Do(func() { must[int64](t)(rival.Commit(context.Background(), winner)) })
 					}
 					if trouble == nil {
@@ -233,7 +233,7 @@ func TestConflicts(t *testing.T) {
 // TestConflictsWithKnownCommits: the winners may be in a snapshot already
 // loaded, later than the one the commit was planned from.
 func TestConflictsWithKnownCommits(t *testing.T) {
-	table := createFares(t, oss.NewMemory("lake"), nil)
+	table := createFares(t, blob.NewMemory("lake"), nil)
 	appendFares(t, table, 0, 10)
 	planned := must[*Snapshot](t)(table.Snapshot(t.Context()))
 	must[CompactResult](t)(table.Compact(t.Context(), CompactOptions{}))
@@ -265,7 +265,7 @@ func TestCommitRefuses(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			table := createFares(t, oss.NewMemory("lake"), test.properties)
+			table := createFares(t, blob.NewMemory("lake"), test.properties)
 			if _, err := table.Commit(t.Context(), test.commit); err == nil || !strings.Contains(err.Error(), test.want) {
 				t.Fatalf("error %v, want %q", err, test.want)
 			}
@@ -274,7 +274,7 @@ func TestCommitRefuses(t *testing.T) {
 }
 
 func TestTxnsOfEveryApplication(t *testing.T) {
-	bucket := oss.NewMemory("lake")
+	bucket := blob.NewMemory("lake")
 	table := createFares(t, bucket, map[string]string{CheckpointIntervalKey: "2"})
 	want := map[string]Txn{}
 	for i, app := range []string{"a", "b", "a", "c", "b"} {
@@ -292,7 +292,7 @@ func TestTxnsOfEveryApplication(t *testing.T) {
 }
 
 func TestRepeatedBatchIsATxnConflict(t *testing.T) {
-	table := createFares(t, oss.NewMemory("lake"), nil)
+	table := createFares(t, blob.NewMemory("lake"), nil)
 	for batch := range int64(12) { // over a checkpoint
 		s := must[*Snapshot](t)(table.Snapshot(t.Context()))
 		must[int64](t)(table.Commit(t.Context(), Commit{Operation: "STREAMING UPDATE", BlindAppend: true, ReadVersion: s.Version(), Txn: &Txn{AppID: "q", Version: batch}}))
@@ -308,7 +308,7 @@ func TestRepeatedBatchIsATxnConflict(t *testing.T) {
 }
 
 func TestRacingWritersAllCommitOnce(t *testing.T) {
-	bucket := oss.NewMemory("lake")
+	bucket := blob.NewMemory("lake")
 	createFares(t, bucket, nil)
 	const writers, commits = 4, 8
 	var group sync.WaitGroup
@@ -333,7 +333,7 @@ var uuids = regexp.MustCompile(`[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-
 // TestStoreOperations pins what a table costs at the store: the exact sequence
 // of operations.
 func TestStoreOperations(t *testing.T) {
-	bucket := osstest.Faults(oss.NewMemory("lake"), nil)
+	bucket := blobtest.Faults(blob.NewMemory("lake"), nil)
 	var out strings.Builder
 	step := func(name string, do func()) {
 		bucket.ResetLog()

@@ -10,8 +10,8 @@ import (
 	"sync"
 	"testing"
 
-	"taxilake/lakekit/oss"
-	"taxilake/lakekit/oss/osstest"
+	"taxilake/lakekit/blob"
+	"taxilake/lakekit/blob/blobtest"
 )
 
 const (
@@ -126,7 +126,7 @@ func TestNeedsAutoCompaction(t *testing.T) {
 }
 
 func TestCompactCommit(t *testing.T) {
-	bucket := oss.NewMemory("lake")
+	bucket := blob.NewMemory("lake")
 	table := createFares(t, bucket, map[string]string{AppendOnlyKey: "true"}) // no row goes: allowed
 	for i := range int64(4) {
 		appendFares(t, table, i*10, 10)
@@ -153,7 +153,7 @@ func TestCompactCommit(t *testing.T) {
 	if again := must[CompactResult](t)(table.Compact(t.Context(), CompactOptions{})); again.Version != -1 {
 		t.Errorf("one file was compacted: %+v", again)
 	}
-	log := string(must[[]byte](t)(oss.ReadAll(t.Context(), bucket, commitKey(5))))
+	log := string(must[[]byte](t)(blob.ReadAll(t.Context(), bucket, commitKey(5))))
 	if n := strings.Count(log, `"dataChange":false`); n != 5 {
 		t.Errorf("%d of 5 files without data change:\n%s", n, log)
 	}
@@ -174,7 +174,7 @@ func TestRewritesKeepPartitionValues(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			table := must[*Table](t)(Create(t.Context(), oss.NewMemory("lake"), Definition{Schema: schema, PartitionBy: []string{"at", "x"}}))
+			table := must[*Table](t)(Create(t.Context(), blob.NewMemory("lake"), Definition{Schema: schema, PartitionBy: []string{"at", "x"}}))
 			for version := range int64(2) {
 				adds := must[[]Add](t)(table.WriteFiles(t.Context(), batchOf(t, schema, `[{"at":"2024-01-01T12:00:00Z","x":1,"id":7}]`)))
 				adds[0].PartitionValues = values
@@ -194,15 +194,15 @@ func TestRewritesKeepPartitionValues(t *testing.T) {
 }
 
 func TestCompactionsCollide(t *testing.T) {
-	bucket := oss.NewMemory("lake")
+	bucket := blob.NewMemory("lake")
 	table := createFares(t, bucket, nil)
 	for i := range int64(4) {
 		appendFares(t, table, i*10, 10)
 	}
 	rival := openFares(t, bucket)
 	var once sync.Once
-	slow := openFares(t, osstest.Faults(bucket, func(op, _ string) error {
-		if op == osstest.PutIfAbsent {
+	slow := openFares(t, blobtest.Faults(bucket, func(op, _ string) error {
+		if op == blobtest.PutIfAbsent {
 			once.Do(func() { must[CompactResult](t)(rival.Compact(t.Context(), CompactOptions{})) })
 		}
 		return nil
@@ -220,7 +220,7 @@ func TestCompactionsCollide(t *testing.T) {
 // or the new one, with the same rows.
 func TestCompactFailsAtEveryOperation(t *testing.T) {
 	for n := 0; ; n++ {
-		bucket := oss.NewMemory("lake")
+		bucket := blob.NewMemory("lake")
 		table := createFares(t, bucket, map[string]string{CheckpointIntervalKey: "5"})
 		for i := range int64(4) {
 			appendFares(t, table, i*10, 10)
@@ -228,7 +228,7 @@ func TestCompactFailsAtEveryOperation(t *testing.T) {
 		calls := -1
 		var mu sync.Mutex
 		faulty := openFares(t, bucket)
-		faulty.bucket = osstest.Faults(bucket, func(string, string) error {
+		faulty.bucket = blobtest.Faults(bucket, func(string, string) error {
 			mu.Lock()
 			defer mu.Unlock()
 			if calls++; calls == n {

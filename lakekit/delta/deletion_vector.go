@@ -13,7 +13,7 @@ import (
 	"github.com/RoaringBitmap/roaring/v2"
 	"github.com/google/uuid"
 
-	"taxilake/lakekit/oss"
+	"taxilake/lakekit/blob"
 )
 
 // DeletionVector names the rows of a data file that are deleted (PROTOCOL.md,
@@ -129,7 +129,7 @@ func (t *Table) deletionVectorKey(v *DeletionVector) (string, error) {
 // keyOf is the key of an absolute URI inside the table.
 func (t *Table) keyOf(uri string) (string, error) {
 	roots := []string{t.URI() + "/"}
-	if folder, ok := oss.LocalPath(t.bucket, ""); ok {
+	if folder, ok := blob.LocalPath(t.bucket, ""); ok {
 		folder = strings.TrimSuffix(encodePath(folder), "/") + "/"
 		roots = append(roots, folder, "file:"+folder, "file://"+folder)
 	}
@@ -173,7 +173,7 @@ func (t *Table) deletionVectorFile(ctx context.Context, key string, v *DeletionV
 }
 
 // readRange reads all of a range; an object that is too short is ErrCorruptLog.
-func readRange(ctx context.Context, bucket oss.Bucket, key string, offset, length int64) ([]byte, error) {
+func readRange(ctx context.Context, bucket blob.Bucket, key string, offset, length int64) ([]byte, error) {
 	body, err := bucket.GetRange(ctx, key, offset, length)
 	if err != nil {
 		return nil, err

@@ -12,7 +12,7 @@ import (
 
 	"github.com/RoaringBitmap/roaring/v2"
 
-	"taxilake/lakekit/oss"
+	"taxilake/lakekit/blob"
 )
 
 // roaringArray is the RoaringBitmapArray of rows, which are in order.
@@ -60,7 +60,7 @@ func TestInlineDeletionVector(t *testing.T) {
 }
 
 func TestDeletionVectorKey(t *testing.T) {
-	table := newTable(oss.NewMemory("lake"))
+	table := newTable(blob.NewMemory("lake"))
 	for _, test := range []struct{ storage, path, want string }{
 		{"u", "ab^-aqEH.-t@S}K{vb[*k^", "ab/deletion_vector_d2c639aa-8816-431a-aaf6-d3fe2512ff61.bin"},
 		{"u", "^-aqEH.-t@S}K{vb[*k^", "deletion_vector_d2c639aa-8816-431a-aaf6-d3fe2512ff61.bin"},
@@ -75,7 +75,7 @@ func TestDeletionVectorKey(t *testing.T) {
 			t.Errorf("outside the table: %v", err)
 		}
 	}
-	local := newTable(must[oss.Bucket](t)(oss.OpenDir(t.TempDir())))
+	local := newTable(must[blob.Bucket](t)(blob.OpenDir(t.TempDir())))
 	uri := "file://" + strings.TrimPrefix(strings.TrimPrefix(local.URI(), "file:"), "//") + "/x/y.bin"
 	if got, err := local.deletionVectorKey(&DeletionVector{StorageType: "p", PathOrInlineDv: uri}); got != "x/y.bin" {
 		t.Errorf("%s is %q, %v", uri, got, err)
@@ -97,7 +97,7 @@ func TestDeletionVectorStorage(t *testing.T) {
 	} {
 		t.Run(storage, func(t *testing.T) {
 			v.SizeInBytes, v.Cardinality = int64(len(data)), int64(len(deleted))
-			bucket := oss.NewMemory("lake")
+			bucket := blob.NewMemory("lake")
 			putText(t, bucket, "ab/"+name, string(deletionVectorFile(data)))
 			commitVector(t, bucket, v)
 			s := must[*Snapshot](t)(openFares(t, bucket).Snapshot(t.Context()))
@@ -112,7 +112,7 @@ func TestDeletionVectorStorage(t *testing.T) {
 
 // commitVector makes a table of one file with the ids 0 to 99, then gives the
 // file a deletion vector by hand.
-func commitVector(t testing.TB, bucket oss.Bucket, v DeletionVector) {
+func commitVector(t testing.TB, bucket blob.Bucket, v DeletionVector) {
 	t.Helper()
 	table := createFares(t, bucket, nil)
 	appendFares(t, table, 0, 100)
@@ -143,7 +143,7 @@ func TestBrokenDeletionVectors(t *testing.T) {
 		want error
 		says string
 	}{
-		{"missing", nil, nil, oss.ErrNotExist, ""},
+		{"missing", nil, nil, blob.ErrNotExist, ""},
 		{"checksum", flip(20), nil, ErrCorruptLog, "checksum"},
 		{"size in the file", flip(4), nil, ErrCorruptLog, "bytes, the log says"},
 		{"size in the log", file, func(v *DeletionVector) { v.SizeInBytes++ }, ErrCorruptLog, "ends 1 bytes early"},
@@ -163,7 +163,7 @@ func TestBrokenDeletionVectors(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			bucket := oss.NewMemory("lake")
+			bucket := blob.NewMemory("lake")
 			if test.file != nil {
 				putText(t, bucket, "ab/deletion_vector_d2c639aa-8816-431a-aaf6-d3fe2512ff61.bin", string(test.file))
 			}

@@ -1,4 +1,4 @@
-// Package delta reads and writes Delta Lake tables on an [oss.Bucket], by the
+// Package delta reads and writes Delta Lake tables on an [blob.Bucket], by the
 // letter of PROTOCOL.md of delta-io/delta, so that Spark, delta-rs and DuckDB
 // see the same rows.
 //

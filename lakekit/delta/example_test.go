@@ -8,8 +8,8 @@ import (
 	"github.com/apache/arrow-go/v18/arrow/array"
 	"github.com/apache/arrow-go/v18/arrow/memory"
 
+	"taxilake/lakekit/blob"
 	"taxilake/lakekit/delta"
-	"taxilake/lakekit/oss"
 )
 
 // A table is created, a batch of a stream is appended once, and read.
@@ -19,7 +19,7 @@ func Example() {
 		{Name: "fare_amount", Type: delta.Double, Nullable: true},
 		{Name: "passenger_count", Type: delta.Integer, Nullable: true},
 	}}
-	table, err := delta.Create(ctx, oss.NewMemory("lake"), delta.Definition{
+	table, err := delta.Create(ctx, blob.NewMemory("lake"), delta.Definition{
 		Schema:     schema,
 		Properties: map[string]string{delta.AutoCompactKey: "true"},
 	})

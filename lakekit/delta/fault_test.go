@@ -8,8 +8,8 @@ import (
 	"sync"
 	"testing"
 
-	"taxilake/lakekit/oss"
-	"taxilake/lakekit/oss/osstest"
+	"taxilake/lakekit/blob"
+	"taxilake/lakekit/blob/blobtest"
 )
 
 // TestFaultsAtEveryOperation of the store, before it and in place of its
@@ -69,7 +69,7 @@ func TestFaultsAtEveryOperation(t *testing.T) {
 // fewer.
 func faultAt(t *testing.T, n int, run func(*Table) error, after []int64) (last bool) {
 	t.Helper()
-	bucket := clocked(oss.NewMemory("lake"), newClock())
+	bucket := clocked(blob.NewMemory("lake"), newClock())
 	setUp := createFares(t, bucket, map[string]string{CheckpointIntervalKey: "5", LogRetentionDurationKey: "interval 1 day"})
 	setUp.now = bucket.clock.now
 	for i := range int64(4) {
@@ -90,7 +90,7 @@ func faultAt(t *testing.T, n int, run func(*Table) error, after []int64) (last b
 	failed := ""
 	var mu sync.Mutex
 	table := bucket.clock.openAt(t, bucket)
-	table.bucket = osstest.Faults(bucket, func(op, key string) error {
+	table.bucket = blobtest.Faults(bucket, func(op, key string) error {
 		mu.Lock()
 		defer mu.Unlock()
 		if calls++; calls == n {

@@ -17,7 +17,7 @@ import (
 	"github.com/apache/arrow-go/v18/arrow/array"
 	"github.com/apache/arrow-go/v18/arrow/decimal128"
 
-	"taxilake/lakekit/oss"
+	"taxilake/lakekit/blob"
 )
 
 // TestGolden reads the tables that other engines wrote (testdata/golden/make.py)
@@ -57,9 +57,9 @@ func goldenTables(t testing.TB) []string {
 	return dirs
 }
 
-func goldenBucket(t testing.TB, dir string) oss.Bucket {
+func goldenBucket(t testing.TB, dir string) blob.Bucket {
 	t.Helper()
-	bucket, err := oss.OpenDir(filepath.Join(dir, "table"))
+	bucket, err := blob.OpenDir(filepath.Join(dir, "table"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -12,7 +12,7 @@ import (
 	"github.com/apache/arrow-go/v18/arrow/array"
 	"github.com/apache/arrow-go/v18/arrow/memory"
 
-	"taxilake/lakekit/oss"
+	"taxilake/lakekit/blob"
 )
 
 // fare is a small table like the course's.
@@ -63,13 +63,13 @@ func must2[T, U any](t testing.TB) func(T, U, error) (T, U) {
 	}
 }
 
-func createFares(t testing.TB, bucket oss.Bucket, properties map[string]string) *Table {
+func createFares(t testing.TB, bucket blob.Bucket, properties map[string]string) *Table {
 	t.Helper()
 	table := must[*Table](t)(Create(t.Context(), bucket, Definition{Name: "fares", Schema: fare, Properties: properties}))
 	return quiet(table)
 }
 
-func openFares(t testing.TB, bucket oss.Bucket) *Table {
+func openFares(t testing.TB, bucket blob.Bucket) *Table {
 	t.Helper()
 	table := must[*Table](t)(Open(t.Context(), bucket))
 	return quiet(table)

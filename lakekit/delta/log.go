@@ -17,7 +17,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"taxilake/lakekit/oss"
+	"taxilake/lakekit/blob"
 )
 
 const (
@@ -65,11 +65,11 @@ var logName = regexp.MustCompile(`^_delta_log/(\d{20})\.(?:(json)|checkpoint(?:\
 
 // listLog lists the log from a version on. The names sort by version, so a
 // store need not walk the older ones.
-func listLog(ctx context.Context, bucket oss.Bucket, from int64) (logListing, error) {
+func listLog(ctx context.Context, bucket blob.Bucket, from int64) (logListing, error) {
 	var listing logListing
 	var parts []logFile
 	incomplete := map[string][]logFile{} // multi-part checkpoints by version and number of parts
-	options := oss.ListOptions{Prefix: logPrefix, StartAfter: fmt.Sprintf("%s%020d", logPrefix, from), Delimiter: "/"}
+	options := blob.ListOptions{Prefix: logPrefix, StartAfter: fmt.Sprintf("%s%020d", logPrefix, from), Delimiter: "/"}
 	for object, err := range bucket.List(ctx, options) {
 		if err != nil {
 			return logListing{}, fmt.Errorf("list the log of %s: %w", bucket.URI(""), err)
@@ -182,13 +182,13 @@ func (c *commitFile) append(a action) error {
 }
 
 // readCommits reads commits at the same time and returns them in order.
-func readCommits(ctx context.Context, bucket oss.Bucket, files []logFile) ([]*commitFile, error) {
+func readCommits(ctx context.Context, bucket blob.Bucket, files []logFile) ([]*commitFile, error) {
 	commits := make([]*commitFile, len(files))
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(logReadParallelism)
 	for i, file := range files {
 		group.Go(func() error {
-			content, err := oss.ReadAll(ctx, bucket, file.key)
+			content, err := blob.ReadAll(ctx, bucket, file.key)
 			if err != nil {
 				return fmt.Errorf("read version %d of %s: %w", file.version, bucket.URI(""), err)
 			}
@@ -210,8 +210,8 @@ func readCommits(ctx context.Context, bucket oss.Bucket, files []logFile) ([]*co
 // lastCheckpointHint is the version named by _last_checkpoint, or 0 when it is
 // missing or broken: the file only saves listing (PROTOCOL.md, section Last
 // Checkpoint File).
-func lastCheckpointHint(ctx context.Context, bucket oss.Bucket) int64 {
-	content, err := oss.ReadAll(ctx, bucket, lastCheckpointKey)
+func lastCheckpointHint(ctx context.Context, bucket blob.Bucket) int64 {
+	content, err := blob.ReadAll(ctx, bucket, lastCheckpointKey)
 	if err != nil {
 		return 0
 	}

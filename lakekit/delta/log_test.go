@@ -10,10 +10,10 @@ import (
 	"testing"
 	"time"
 
-	"taxilake/lakekit/oss"
+	"taxilake/lakekit/blob"
 )
 
-func putText(t testing.TB, bucket oss.Bucket, key, text string) {
+func putText(t testing.TB, bucket blob.Bucket, key, text string) {
 	t.Helper()
 	if err := bucket.Put(t.Context(), key, strings.NewReader(text)); err != nil {
 		t.Fatal(err)
@@ -57,11 +57,11 @@ func TestBrokenLogs(t *testing.T) {
 		{"a file twice", map[string]string{version(0): lines(protocolLine, metadataLine, addLine, strings.Replace(addLine, `}}`, `,"deletionVector":{"storageType":"i","pathOrInlineDv":"x","sizeInBytes":1,"cardinality":1}}}`, 1))}, ErrCorruptLog, "a.parquet twice"},
 		{"broken checkpoint, no JSON", map[string]string{"_delta_log/00000000000000000000.checkpoint.parquet": "PAR1 no parquet PAR1"}, ErrCorruptLog, "00000000000000000000.checkpoint.parquet"},
 		{"empty V2 checkpoint", map[string]string{"_delta_log/00000000000000000007.checkpoint.80a083e8-7026-4e79-81be-64bd76c43a11.json": "{}"}, ErrCorruptLog, "no protocol"},
-		{"V2 checkpoint without its sidecar", map[string]string{"_delta_log/00000000000000000007.checkpoint.80a083e8-7026-4e79-81be-64bd76c43a11.json": lines(protocolLine, metadataLine, `{"sidecar":{"path":"gone.parquet","sizeInBytes":1}}`)}, oss.ErrNotExist, "checkpoint 7"},
+		{"V2 checkpoint without its sidecar", map[string]string{"_delta_log/00000000000000000007.checkpoint.80a083e8-7026-4e79-81be-64bd76c43a11.json": lines(protocolLine, metadataLine, `{"sidecar":{"path":"gone.parquet","sizeInBytes":1}}`)}, blob.ErrNotExist, "checkpoint 7"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			bucket := oss.NewMemory("lake")
+			bucket := blob.NewMemory("lake")
 			for key, text := range test.log {
 				putText(t, bucket, key, text)
 			}
@@ -75,7 +75,7 @@ func TestBrokenLogs(t *testing.T) {
 
 // TestTolerated: what is unknown and harms nobody is passed over.
 func TestTolerated(t *testing.T) {
-	bucket := oss.NewMemory("lake")
+	bucket := blob.NewMemory("lake")
 	putText(t, bucket, commitKey(0), lines(
 		`{"commitInfo":{"timestamp":"yesterday","operation":7,"operationMetrics":[1]}}`,
 		`{"commitInfo":"free text"}`, protocolLine, metadataLine, ``, `{"cdc":{"path":"c"}}`, `{"somethingNew":{"a":[1]}}`, `{}`,
@@ -98,7 +98,7 @@ func TestTolerated(t *testing.T) {
 func TestLastCheckpointIsAHint(t *testing.T) {
 	for _, hint := range []string{"", "{", "null", `{"version":-3}`, `{"version":7}`, `{"version":10}`, `{"version":4711}`, `{"version":1e400}`, "\x00"} {
 		t.Run(fmt.Sprintf("%q", hint), func(t *testing.T) {
-			bucket := oss.NewMemory("lake")
+			bucket := blob.NewMemory("lake")
 			table := createFares(t, bucket, nil)
 			for i := range int64(13) {
 				appendFares(t, table, i*10, 10)
@@ -117,7 +117,7 @@ func TestLastCheckpointIsAHint(t *testing.T) {
 
 // TestBrokenCheckpointIsPassedOver while the JSON before it is still there.
 func TestBrokenCheckpointIsPassedOver(t *testing.T) {
-	bucket := oss.NewMemory("lake")
+	bucket := blob.NewMemory("lake")
 	table := createFares(t, bucket, map[string]string{CheckpointIntervalKey: "3"})
 	for i := range int64(7) {
 		appendFares(t, table, i*10, 10)
@@ -131,12 +131,12 @@ func TestBrokenCheckpointIsPassedOver(t *testing.T) {
 }
 
 func TestTableMadeAnewIsNoticed(t *testing.T) {
-	bucket := oss.NewMemory("lake")
+	bucket := blob.NewMemory("lake")
 	table := createFares(t, bucket, nil)
 	appendFares(t, table, 0, 10)
 	old := must[*Snapshot](t)(table.Snapshot(t.Context()))
 	var keys []string
-	for object := range bucket.List(t.Context(), oss.ListOptions{}) {
+	for object := range bucket.List(t.Context(), blob.ListOptions{}) {
 		keys = append(keys, object.Key)
 	}
 	if err := bucket.Delete(t.Context(), keys...); err != nil {
@@ -156,7 +156,7 @@ func TestTableMadeAnewIsNoticed(t *testing.T) {
 }
 
 func TestTimeTravel(t *testing.T) {
-	table := createFares(t, oss.NewMemory("lake"), map[string]string{CheckpointIntervalKey: "2"})
+	table := createFares(t, blob.NewMemory("lake"), map[string]string{CheckpointIntervalKey: "2"})
 	times := []time.Time{must[*Snapshot](t)(table.Snapshot(t.Context())).Timestamp()}
 	for i := range int64(5) {
 		appendFares(t, table, i*10, 10)
@@ -241,7 +241,7 @@ func TestExpiredLog(t *testing.T) {
 func TestLogCleanup(t *testing.T) {
 	for _, cleanup := range []string{"true", "false"} {
 		t.Run(cleanup, func(t *testing.T) {
-			bucket := oss.NewMemory("lake")
+			bucket := blob.NewMemory("lake")
 			table := createFares(t, bucket, map[string]string{CheckpointIntervalKey: "5", EnableExpiredLogCleanupKey: cleanup})
 			reader := openFares(t, bucket)
 			for i := range int64(9) {
@@ -288,7 +288,7 @@ func FuzzLogLines(f *testing.F) {
 		}
 		r := newReplay(nil)
 		r.apply(commit)
-		s, err := r.snapshot(newTable(oss.NewMemory("lake")), 0, logFile{})
+		s, err := r.snapshot(newTable(blob.NewMemory("lake")), 0, logFile{})
 		if err != nil {
 			return
 		}
@@ -307,12 +307,12 @@ func FuzzLogLines(f *testing.F) {
 
 // unlisted leaves a key out of listings, as they may when it comes while they run.
 type unlisted struct {
-	oss.Bucket
+	blob.Bucket
 	key string
 }
 
-func (u unlisted) List(ctx context.Context, opts oss.ListOptions) iter.Seq2[oss.ObjectInfo, error] {
-	return func(yield func(oss.ObjectInfo, error) bool) {
+func (u unlisted) List(ctx context.Context, opts blob.ListOptions) iter.Seq2[blob.ObjectInfo, error] {
+	return func(yield func(blob.ObjectInfo, error) bool) {
 		for object, err := range u.Bucket.List(ctx, opts) {
 			if (err != nil || object.Key != u.key) && !yield(object, err) {
 				return
@@ -324,7 +324,7 @@ func (u unlisted) List(ctx context.Context, opts oss.ListOptions) iter.Seq2[oss.
 // TestCommitsDuringAListing: readers and writers do not take a commit that came
 // too late for the listing, beside one that did not, for a missing one.
 func TestCommitsDuringAListing(t *testing.T) {
-	bucket := oss.NewMemory("lake")
+	bucket := blob.NewMemory("lake")
 	writer := createFares(t, bucket, nil)
 	appendFares(t, writer, 0, 10)
 	busy := unlisted{bucket, commitKey(3)}

@@ -18,8 +18,8 @@ import (
 	"github.com/apache/arrow-go/v18/arrow/array"
 	"github.com/apache/arrow-go/v18/arrow/memory"
 
-	"taxilake/lakekit/oss"
-	"taxilake/lakekit/oss/osstest"
+	"taxilake/lakekit/blob"
+	"taxilake/lakekit/blob/blobtest"
 )
 
 var (
@@ -52,14 +52,14 @@ func (c *clock) advance(d time.Duration) {
 
 // clockedBucket gives objects the time of a clock.
 type clockedBucket struct {
-	oss.Bucket
+	blob.Bucket
 	clock *clock
 
 	mu       sync.Mutex
 	modified map[string]time.Time
 }
 
-func clocked(b oss.Bucket, c *clock) *clockedBucket {
+func clocked(b blob.Bucket, c *clock) *clockedBucket {
 	return &clockedBucket{Bucket: b, clock: c, modified: map[string]time.Time{}}
 }
 
@@ -80,8 +80,8 @@ func (b *clockedBucket) PutIfAbsent(ctx context.Context, key string, body io.Rea
 	return b.stamp(key, b.Bucket.PutIfAbsent(ctx, key, body))
 }
 
-func (b *clockedBucket) List(ctx context.Context, opts oss.ListOptions) iter.Seq2[oss.ObjectInfo, error] {
-	return func(yield func(oss.ObjectInfo, error) bool) {
+func (b *clockedBucket) List(ctx context.Context, opts blob.ListOptions) iter.Seq2[blob.ObjectInfo, error] {
+	return func(yield func(blob.ObjectInfo, error) bool) {
 		for object, err := range b.Bucket.List(ctx, opts) {
 			b.mu.Lock()
 			if at, ok := b.modified[object.Key]; ok {
@@ -96,7 +96,7 @@ func (b *clockedBucket) List(ctx context.Context, opts oss.ListOptions) iter.Seq
 }
 
 // openAt opens the table with the clock's time.
-func (c *clock) openAt(t testing.TB, bucket oss.Bucket) *Table {
+func (c *clock) openAt(t testing.TB, bucket blob.Bucket) *Table {
 	t.Helper()
 	table := openFares(t, bucket)
 	table.now = c.now
@@ -148,7 +148,7 @@ type world struct {
 	t       *testing.T
 	random  *rand.Rand
 	clock   *clock
-	bucket  oss.Bucket
+	bucket  blob.Bucket
 	handles []*Table
 	model   model
 	newest  int64
@@ -306,7 +306,7 @@ func (w *world) check() {
 			return
 		}
 	}
-	if w.retained(version) || !errors.Is(err, ErrNoVersion) && !errors.Is(err, oss.ErrNotExist) {
+	if w.retained(version) || !errors.Is(err, ErrNoVersion) && !errors.Is(err, blob.ErrNotExist) {
 		w.t.Fatalf("version %d of %d (retained: %v): %v", version, w.newest, w.retained(version), err)
 	}
 	w.done["version gone"]++
@@ -323,17 +323,17 @@ func TestModel(t *testing.T) {
 	t.Logf("again with: go test -run TestModel -seed %d -steps %d", seed, *modelSteps)
 	random := rand.New(rand.NewPCG(seed, 1))
 	clock := newClock()
-	store := clocked(oss.NewMemory("lake"), clock)
+	store := clocked(blob.NewMemory("lake"), clock)
 	createFares(t, store, map[string]string{
 		CheckpointIntervalKey: "4", LogRetentionDurationKey: "interval 3 days", DeletedFileRetentionDurationKey: "interval 36 hours", CompressionCodecKey: "none",
 	})
 	faults := rand.New(rand.NewPCG(seed, 2))
 	var mu sync.Mutex
-	bucket := osstest.Faults(store, func(op, key string) error {
+	bucket := blobtest.Faults(store, func(op, key string) error {
 		mu.Lock()
 		defer mu.Unlock()
 		// Where older commits are gone, a checkpoint must be readable.
-		can := strings.HasSuffix(op, osstest.PutIfAbsent) || strings.Contains(key, "checkpoint") && (op != osstest.Get || key == lastCheckpointKey)
+		can := strings.HasSuffix(op, blobtest.PutIfAbsent) || strings.Contains(key, "checkpoint") && (op != blobtest.Get || key == lastCheckpointKey)
 		if can && faults.IntN(5) == 0 {
 			return errStore
 		}

@@ -8,7 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	"taxilake/lakekit/oss"
+	"taxilake/lakekit/blob"
 )
 
 func TestPredicates(t *testing.T) {
@@ -95,7 +95,7 @@ func FuzzPredicate(f *testing.F) {
 var trips = Schema{[]Field{column("id", Long), column("x", Integer), column("y", Double), column("name", String), column("day", Date), column("tags", Array{Map{String, Long, true}, true})}}
 
 // tripTable has days of 8 files each, whose rows lie on a grid in no order.
-func tripTable(t *testing.T, bucket oss.Bucket) (*Table, []string) {
+func tripTable(t *testing.T, bucket blob.Bucket) (*Table, []string) {
 	t.Helper()
 	table := quiet(must[*Table](t)(Create(t.Context(), bucket, Definition{Schema: trips, PartitionBy: []string{"day"}})))
 	for file := range 8 {
@@ -115,7 +115,7 @@ func tripTable(t *testing.T, bucket oss.Bucket) (*Table, []string) {
 }
 
 func TestOptimizeWhere(t *testing.T) {
-	table, before := tripTable(t, oss.NewMemory("lake"))
+	table, before := tripTable(t, blob.NewMemory("lake"))
 	dry := must[CompactResult](t)(table.Optimize(t.Context(), OptimizeOptions{Where: "day = '2009-06-15'", DryRun: true}))
 	if s := must[*Snapshot](t)(table.Snapshot(t.Context())); s.Version() != 8 || dry.Version != -1 || dry.FilesRemoved != 4 || dry.FilesAdded != 1 || dry.BytesRemoved == 0 {
 		t.Fatalf("dry run: %+v, version %d", dry, s.Version())
@@ -143,7 +143,7 @@ func TestOptimizeWhere(t *testing.T) {
 func TestOptimizeZOrder(t *testing.T) {
 	temp := t.TempDir()
 	t.Setenv("TMPDIR", temp)
-	table, before := tripTable(t, oss.NewMemory("lake"))
+	table, before := tripTable(t, blob.NewMemory("lake"))
 	s := must[*Snapshot](t)(table.Snapshot(t.Context()))
 	columns := must[[]string](t)(s.zOrderColumns([]string{"X", "y"}))
 	for _, bin := range byPartition(s.adds) {
@@ -194,7 +194,7 @@ func TestOptimizeZOrder(t *testing.T) {
 func TestZOrderOfLargeBuckets(t *testing.T) {
 	temp := t.TempDir()
 	t.Setenv("TMPDIR", temp)
-	table, _ := tripTable(t, oss.NewMemory("lake"))
+	table, _ := tripTable(t, blob.NewMemory("lake"))
 	s := must[*Snapshot](t)(table.Snapshot(t.Context()))
 	bin := byPartition(s.adds)[0]
 	want := 0
@@ -258,7 +258,7 @@ func TestZKeys(t *testing.T) {
 }
 
 func TestOptimizeRefuses(t *testing.T) {
-	table, _ := tripTable(t, oss.NewMemory("lake"))
+	table, _ := tripTable(t, blob.NewMemory("lake"))
 	for name, opts := range map[string]OptimizeOptions{
 		"condition on a data column": {Where: "x = 1"},
 		"column that is not there":   {ZOrderBy: []string{"z"}},

@@ -11,7 +11,7 @@ import (
 	"slices"
 	"strings"
 
-	"taxilake/lakekit/oss"
+	"taxilake/lakekit/blob"
 )
 
 // A folder belongs to one owner: to a Delta table, or to the checkpoint of a
@@ -40,7 +40,7 @@ var checkpointFolders = []string{"commits", "offsets", "sources"}
 //
 // Two that are made at the same time, one in the other, do not see each other;
 // Vacuum looks again.
-func CheckFolder(ctx context.Context, bucket oss.Bucket, kind Owner) error {
+func CheckFolder(ctx context.Context, bucket blob.Bucket, kind Owner) error {
 	if err := checkEnclosing(ctx, bucket, kind); err != nil {
 		return err
 	}
@@ -48,7 +48,7 @@ func CheckFolder(ctx context.Context, bucket oss.Bucket, kind Owner) error {
 		return err
 	}
 	owners := owners{}
-	for object, err := range bucket.List(ctx, oss.ListOptions{}) {
+	for object, err := range bucket.List(ctx, blob.ListOptions{}) {
 		if err != nil {
 			return fmt.Errorf("look for tables and checkpoints in %s: %w", uri(bucket, ""), err)
 		}
@@ -61,7 +61,7 @@ func CheckFolder(ctx context.Context, bucket oss.Bucket, kind Owner) error {
 
 // checkEnclosing is CheckFolder without what lies in the folder: few calls,
 // however much that is. Folders that the credentials do not open count for empty.
-func checkEnclosing(ctx context.Context, bucket oss.Bucket, kind Owner) error {
+func checkEnclosing(ctx context.Context, bucket blob.Bucket, kind Owner) error {
 	for _, other := range []Owner{TableOwner, CheckpointOwner} {
 		if other == kind {
 			continue
@@ -70,7 +70,7 @@ func checkEnclosing(ctx context.Context, bucket oss.Bucket, kind Owner) error {
 			return cmp.Or(err, occupied(bucket, kind, "is", other, uri(bucket, "")))
 		}
 	}
-	outer, folder, ok := oss.Outer(bucket)
+	outer, folder, ok := blob.Outer(bucket)
 	for ok && folder != "" {
 		if folder = path.Dir(folder); folder == "." {
 			folder = ""
@@ -84,9 +84,11 @@ func checkEnclosing(ctx context.Context, bucket oss.Bucket, kind Owner) error {
 	return nil
 }
 
-func uri(bucket oss.Bucket, folder string) string { return strings.TrimSuffix(bucket.URI(folder), "/") }
+func uri(bucket blob.Bucket, folder string) string {
+	return strings.TrimSuffix(bucket.URI(folder), "/")
+}
 
-func occupied(bucket oss.Bucket, kind Owner, how string, other Owner, whose string) error {
+func occupied(bucket blob.Bucket, kind Owner, how string, other Owner, whose string) error {
 	if how == "is" {
 		return fmt.Errorf("%w: %s is a %s already, and can be no %s besides: choose a folder of its own", ErrOccupied, whose, other, kind)
 	}
@@ -95,7 +97,7 @@ func occupied(bucket oss.Bucket, kind Owner, how string, other Owner, whose stri
 }
 
 // isOwner tells whether a folder of the bucket is an owner's.
-func isOwner(ctx context.Context, bucket oss.Bucket, folder string, kind Owner) (bool, error) {
+func isOwner(ctx context.Context, bucket blob.Bucket, folder string, kind Owner) (bool, error) {
 	if folder != "" {
 		folder += "/"
 	}
@@ -113,7 +115,7 @@ func isOwner(ctx context.Context, bucket oss.Bucket, folder string, kind Owner) 
 		}
 		return false, nil
 	}()
-	if errors.Is(err, oss.ErrNotExist) || errors.Is(err, oss.ErrDenied) || errors.Is(err, fs.ErrPermission) {
+	if errors.Is(err, blob.ErrNotExist) || errors.Is(err, blob.ErrDenied) || errors.Is(err, fs.ErrPermission) {
 		return false, nil
 	}
 	if err != nil {
@@ -122,8 +124,8 @@ func isOwner(ctx context.Context, bucket oss.Bucket, folder string, kind Owner) 
 	return is, nil
 }
 
-func holdsAny(ctx context.Context, bucket oss.Bucket, prefix string) (bool, error) {
-	for _, err := range bucket.List(ctx, oss.ListOptions{Prefix: prefix}) {
+func holdsAny(ctx context.Context, bucket blob.Bucket, prefix string) (bool, error) {
+	for _, err := range bucket.List(ctx, blob.ListOptions{Prefix: prefix}) {
 		return err == nil, err
 	}
 	return false, nil
@@ -132,9 +134,9 @@ func holdsAny(ctx context.Context, bucket oss.Bucket, prefix string) (bool, erro
 // OwnObjects lists the objects of a folder that keep wants and that are its
 // owner's: those in folders of other owners within are not. It returns these
 // folders, too, by key.
-func OwnObjects(ctx context.Context, bucket oss.Bucket, keep func(oss.ObjectInfo) bool) (own []oss.ObjectInfo, others []string, err error) {
+func OwnObjects(ctx context.Context, bucket blob.Bucket, keep func(blob.ObjectInfo) bool) (own []blob.ObjectInfo, others []string, err error) {
 	found := owners{}
-	for object, err := range bucket.List(ctx, oss.ListOptions{}) {
+	for object, err := range bucket.List(ctx, blob.ListOptions{}) {
 		if err != nil {
 			return nil, nil, err
 		}
@@ -151,7 +153,7 @@ func OwnObjects(ctx context.Context, bucket oss.Bucket, keep func(oss.ObjectInfo
 			delete(found, folder)
 		}
 	}
-	own = slices.DeleteFunc(own, func(object oss.ObjectInfo) bool {
+	own = slices.DeleteFunc(own, func(object blob.ObjectInfo) bool {
 		for folder := range folders(object.Key) {
 			if _, other := found[folder]; other {
 				return true

@@ -7,8 +7,8 @@ import (
 	"testing"
 	"time"
 
-	"taxilake/lakekit/oss"
-	"taxilake/lakekit/oss/osstest"
+	"taxilake/lakekit/blob"
+	"taxilake/lakekit/blob/blobtest"
 )
 
 // A lake with tables and checkpoints of several makers.
@@ -22,7 +22,7 @@ var lake = []string{
 	"notes/metadata", "notes/readme", "logs/offsets/0", "logs/commits/0", "plain/metadata/v1.json", "plain/offsets", "plain/_delta_log",
 }
 
-func filled(t *testing.T, bucket oss.Bucket) oss.Bucket {
+func filled(t *testing.T, bucket blob.Bucket) blob.Bucket {
 	t.Helper()
 	for _, key := range lake {
 		if err := bucket.Put(t.Context(), key, strings.NewReader("x")); err != nil {
@@ -65,18 +65,18 @@ func TestFoldersHaveOneOwner(t *testing.T) {
 		{"spark", []Owner{TableOwner, CheckpointOwner}, "/spark/out, and"},
 		{"aaa", []Owner{TableOwner, CheckpointOwner}, "/aaa/zzz/deep/er, and"},
 	}
-	for name, bucket := range map[string]oss.Bucket{"memory": oss.NewMemory("lake"), "folder": must[*oss.Dir](t)(oss.OpenDir(t.TempDir()))} {
+	for name, bucket := range map[string]blob.Bucket{"memory": blob.NewMemory("lake"), "folder": must[*blob.Dir](t)(blob.OpenDir(t.TempDir()))} {
 		filled(t, bucket)
-		places := map[string]func(string) oss.Bucket{
-			name:               func(folder string) oss.Bucket { return oss.Prefix(bucket, folder) },
-			name + "/in parts": func(folder string) oss.Bucket { return partByPart(bucket, folder) },
+		places := map[string]func(string) blob.Bucket{
+			name:               func(folder string) blob.Bucket { return blob.Prefix(bucket, folder) },
+			name + "/in parts": func(folder string) blob.Bucket { return partByPart(bucket, folder) },
 		}
-		if dir, ok := bucket.(*oss.Dir); ok {
-			places["folder/opened alone"] = func(folder string) oss.Bucket {
-				if alone, err := oss.OpenDir(dir.LocalPath(folder)); err == nil {
+		if dir, ok := bucket.(*blob.Dir); ok {
+			places["folder/opened alone"] = func(folder string) blob.Bucket {
+				if alone, err := blob.OpenDir(dir.LocalPath(folder)); err == nil {
 					return alone
 				}
-				return oss.Prefix(bucket, folder) // it is not there yet
+				return blob.Prefix(bucket, folder) // it is not there yet
 			}
 		}
 		for name, at := range places {
@@ -92,20 +92,20 @@ func TestFoldersHaveOneOwner(t *testing.T) {
 	}
 }
 
-func partByPart(bucket oss.Bucket, folder string) oss.Bucket {
+func partByPart(bucket blob.Bucket, folder string) blob.Bucket {
 	for part := range strings.SplitSeq(folder, "/") {
-		bucket = oss.Prefix(bucket, part)
+		bucket = blob.Prefix(bucket, part)
 	}
 	return bucket
 }
 
 func TestCreateBesideOthersOnly(t *testing.T) {
-	bucket := filled(t, oss.NewMemory("lake"))
+	bucket := filled(t, blob.NewMemory("lake"))
 	for folder, free := range map[string]bool{
 		"tables": false, "tables/trips/x": false, "checkpoints": false, "checkpoints/trips": false, "spark/out/day=1": false, "aaa/zzz": false,
 		"tables/more": true, "logs": true, "notes": true,
 	} {
-		place := oss.Prefix(bucket, folder)
+		place := blob.Prefix(bucket, folder)
 		before := objects(t, place)
 		_, err := Create(t.Context(), place, Definition{Schema: fare})
 		if free != (err == nil) || !free && (!errors.Is(err, ErrOccupied) || !strings.Contains(err.Error(), "oss://lake/")) {
@@ -117,10 +117,10 @@ func TestCreateBesideOthersOnly(t *testing.T) {
 	}
 }
 
-func objects(t *testing.T, bucket oss.Bucket) []string {
+func objects(t *testing.T, bucket blob.Bucket) []string {
 	t.Helper()
 	var keys []string
-	for object, err := range bucket.List(t.Context(), oss.ListOptions{}) {
+	for object, err := range bucket.List(t.Context(), blob.ListOptions{}) {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -131,14 +131,14 @@ func objects(t *testing.T, bucket oss.Bucket) []string {
 
 // Credentials that open nothing but a folder do not see what lies above it.
 func TestFoldersAboveThatAreClosed(t *testing.T) {
-	bucket := osstest.Faults(oss.NewMemory("lake"), func(op, key string) error {
+	bucket := blobtest.Faults(blob.NewMemory("lake"), func(op, key string) error {
 		if !strings.HasPrefix(key, "alice/") {
-			return oss.ErrDenied
+			return blob.ErrDenied
 		}
 		return nil
 	})
-	must[*Table](t)(Create(t.Context(), oss.Prefix(bucket, "alice/delta/trips"), Definition{Schema: fare}))
-	_, err := Create(t.Context(), oss.Prefix(bucket, "alice/delta/trips/x"), Definition{Schema: fare})
+	must[*Table](t)(Create(t.Context(), blob.Prefix(bucket, "alice/delta/trips"), Definition{Schema: fare}))
+	_, err := Create(t.Context(), blob.Prefix(bucket, "alice/delta/trips/x"), Definition{Schema: fare})
 	if !errors.Is(err, ErrOccupied) {
 		t.Errorf("error %v", err)
 	}
@@ -147,10 +147,10 @@ func TestFoldersAboveThatAreClosed(t *testing.T) {
 // Looking above costs a few calls, and looking below ends at the first owner.
 func TestOwnersAreFoundByFewCalls(t *testing.T) {
 	calls := 0
-	bucket := osstest.Faults(filled(t, oss.NewMemory("lake")), func(string, string) error { calls++; return nil })
+	bucket := blobtest.Faults(filled(t, blob.NewMemory("lake")), func(string, string) error { calls++; return nil })
 	for folder, most := range map[string]int{"a/b/c/d": 14, "tables/trips": 8, "tables": 6, "tables/trips/a/b/c": 10} {
 		calls = 0
-		_ = CheckFolder(t.Context(), oss.Prefix(bucket, folder), TableOwner)
+		_ = CheckFolder(t.Context(), blob.Prefix(bucket, folder), TableOwner)
 		if calls > most {
 			t.Errorf("%s: %d calls, want at most %d", folder, calls, most)
 		}
@@ -193,8 +193,8 @@ func TestVacuumWithinAnotherTable(t *testing.T) {
 		{"outer/metadata", "outer/offsets/0"},
 		{"outer/day=1/metadata", "outer/day=1/sources/0/0"},
 	} {
-		bucket := clocked(oss.NewMemory("lake"), newClock())
-		inner := oss.Prefix(bucket, "outer/day=1")
+		bucket := clocked(blob.NewMemory("lake"), newClock())
+		inner := blob.Prefix(bucket, "outer/day=1")
 		createFares(t, inner, nil)
 		for _, key := range append([]string{"outer/day=1/part-0.parquet"}, outside...) {
 			bucket.put(t, key)
@@ -218,7 +218,7 @@ func TestVacuumWithinAnotherTable(t *testing.T) {
 func TestVacuumHiddenNames(t *testing.T) {
 	schema := fare.asNullable()
 	schema.Fields = append(schema.Fields, column("_k", String), column("_k2", Long), column(".dot", String), column("plain", String))
-	bucket := clocked(oss.NewMemory("lake"), newClock())
+	bucket := clocked(blob.NewMemory("lake"), newClock())
 	must[*Table](t)(Create(t.Context(), bucket, Definition{Schema: schema, PartitionBy: []string{"_k", "_k2", ".dot", "plain"}}))
 	kept := []string{
 		"_k/keep.txt", "_k2/x", "_kk=1/x", "_K=1/x", "_other=1/x", ".dot/x", "plain=1/_k/x", "_k=1/_hidden/x", "_k=1/.x", "x/_y=1/z",

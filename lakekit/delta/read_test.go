@@ -12,13 +12,13 @@ import (
 	"time"
 
 	"taxilake/lakekit/api"
-	"taxilake/lakekit/oss"
+	"taxilake/lakekit/blob"
 )
 
 // inMemory copies a golden table, so that a test can break it.
-func inMemory(t testing.TB, name string) oss.Bucket {
+func inMemory(t testing.TB, name string) blob.Bucket {
 	t.Helper()
-	bucket := oss.NewMemory("lake")
+	bucket := blob.NewMemory("lake")
 	root := filepath.Join("testdata/golden", name, "table")
 	err := filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
 		if err != nil || entry.IsDir() {
@@ -39,10 +39,10 @@ func inMemory(t testing.TB, name string) oss.Bucket {
 }
 
 // logKeys are the objects of the log whose name contains a text.
-func logKeys(t testing.TB, bucket oss.Bucket, containing string) []string {
+func logKeys(t testing.TB, bucket blob.Bucket, containing string) []string {
 	t.Helper()
 	var keys []string
-	for object, err := range bucket.List(t.Context(), oss.ListOptions{Prefix: logPrefix}) {
+	for object, err := range bucket.List(t.Context(), blob.ListOptions{Prefix: logPrefix}) {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -96,7 +96,7 @@ func TestPartsGone(t *testing.T) {
 					t.Fatal(err)
 				}
 				_, err := Open(t.Context(), bucket)
-				if err == nil || !errors.Is(err, oss.ErrNotExist) && !errors.Is(err, ErrCorruptLog) && !errors.Is(err, ErrNoVersion) {
+				if err == nil || !errors.Is(err, blob.ErrNotExist) && !errors.Is(err, ErrCorruptLog) && !errors.Is(err, ErrNoVersion) {
 					t.Fatalf("error %v", err)
 				}
 				if !strings.Contains(err.Error(), filepath.Base(key)) && !strings.Contains(err.Error(), commitKey(0)) {
@@ -153,7 +153,7 @@ func TestLogCompactions(t *testing.T) {
 // TestInCommitTimestamps: the times in the commits decide from the version on
 // that enables them, whatever those of the files.
 func TestInCommitTimestamps(t *testing.T) {
-	bucket := oss.NewMemory("lake")
+	bucket := blob.NewMemory("lake")
 	commit := func(version, millis int64, actions ...string) {
 		info := fmt.Sprintf(`{"commitInfo":{"inCommitTimestamp":%d,"operation":"WRITE"}}`, millis)
 		putText(t, bucket, commitKey(version), lines(append([]string{info}, actions...)...))
@@ -219,7 +219,7 @@ func TestInCommitTimestamps(t *testing.T) {
 
 // TestMissingDataFile names the version and the file.
 func TestMissingDataFile(t *testing.T) {
-	bucket := oss.NewMemory("lake")
+	bucket := blob.NewMemory("lake")
 	table := createFares(t, bucket, nil)
 	appendFares(t, table, 0, 10)
 	s := must[*Snapshot](t)(table.Snapshot(t.Context()))
@@ -228,7 +228,7 @@ func TestMissingDataFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, err := range s.Scan(t.Context()) {
-		if !errors.Is(err, oss.ErrNotExist) || !strings.Contains(err.Error(), path+" of version 1 of oss://lake") {
+		if !errors.Is(err, blob.ErrNotExist) || !strings.Contains(err.Error(), path+" of version 1 of oss://lake") {
 			t.Errorf("error %v", err)
 		}
 	}
@@ -236,7 +236,7 @@ func TestMissingDataFile(t *testing.T) {
 
 // TestColumnMappingByID needs field ids, and goes by nothing else.
 func TestColumnMappingByID(t *testing.T) {
-	bucket := oss.NewMemory("lake")
+	bucket := blob.NewMemory("lake")
 	table := createFares(t, bucket, nil)
 	appendFares(t, table, 0, 10)
 	mapped := `{"metaData":{"id":"x","format":{"provider":"parquet","options":{}},"schemaString":"{\"type\":\"struct\",\"fields\":[{\"name\":\"id\",\"type\":\"long\",\"nullable\":true,\"metadata\":{\"delta.columnMapping.id\":1,\"delta.columnMapping.physicalName\":\"id\"}}]}","partitionColumns":[],"configuration":{"delta.columnMapping.mode":"ID"}}}`

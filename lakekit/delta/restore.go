@@ -12,7 +12,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"taxilake/lakekit/oss"
+	"taxilake/lakekit/blob"
 )
 
 // RestoreResult is what Restore changed.
@@ -157,7 +157,7 @@ func (t *Table) checkFilesExist(ctx context.Context, adds []Add) error {
 				return err
 			}
 			_, err = t.bucket.Head(ctx, key)
-			if missing[i] = errors.Is(err, oss.ErrNotExist); missing[i] {
+			if missing[i] = errors.Is(err, blob.ErrNotExist); missing[i] {
 				return nil
 			}
 			return err

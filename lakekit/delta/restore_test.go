@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"taxilake/lakekit/oss"
+	"taxilake/lakekit/blob"
 )
 
 func TestRestore(t *testing.T) {
@@ -59,7 +59,7 @@ func TestRestore(t *testing.T) {
 
 func TestRestoreRefuses(t *testing.T) {
 	t.Run("missing files", func(t *testing.T) {
-		bucket := oss.NewMemory("lake")
+		bucket := blob.NewMemory("lake")
 		table := createFares(t, bucket, nil)
 		for i := range int64(7) {
 			appendFares(t, table, i*10, 10)
@@ -76,14 +76,14 @@ func TestRestoreRefuses(t *testing.T) {
 		equalIDs(t, ids(t, must[*Snapshot](t)(table.Snapshot(t.Context()))), sequence(0, 70))
 	})
 	t.Run("append-only", func(t *testing.T) {
-		table := createFares(t, oss.NewMemory("lake"), map[string]string{AppendOnlyKey: "true"})
+		table := createFares(t, blob.NewMemory("lake"), map[string]string{AppendOnlyKey: "true"})
 		appendFares(t, table, 0, 10)
 		if _, err := table.Restore(t.Context(), 0); err == nil || !strings.Contains(err.Error(), AppendOnlyKey) {
 			t.Fatalf("error %v", err)
 		}
 	})
 	t.Run("no such version", func(t *testing.T) {
-		table := createFares(t, oss.NewMemory("lake"), nil)
+		table := createFares(t, blob.NewMemory("lake"), nil)
 		if _, err := table.Restore(t.Context(), 7); !errors.Is(err, ErrNoVersion) {
 			t.Fatalf("error %v", err)
 		}

@@ -12,17 +12,17 @@ import (
 	"github.com/apache/arrow-go/v18/arrow/array"
 	"github.com/apache/arrow-go/v18/arrow/memory"
 
-	"taxilake/lakekit/oss"
+	"taxilake/lakekit/blob"
 )
 
 // smuggle commits data files with the columns of another schema.
 func smuggle(t *testing.T, table *Table, schema Schema, json string) []Add {
 	t.Helper()
-	elsewhere := oss.NewMemory("elsewhere")
+	elsewhere := blob.NewMemory("elsewhere")
 	other := must[*Table](t)(Create(t.Context(), elsewhere, Definition{Schema: schema}))
 	adds := must[[]Add](t)(other.WriteFiles(t.Context(), batchOf(t, schema, json)))
 	for _, add := range adds {
-		content := must[[]byte](t)(oss.ReadAll(t.Context(), elsewhere, add.Path))
+		content := must[[]byte](t)(blob.ReadAll(t.Context(), elsewhere, add.Path))
 		if err := table.bucket.Put(t.Context(), add.Path, strings.NewReader(string(content))); err != nil {
 			t.Fatal(err)
 		}
@@ -58,7 +58,7 @@ func TestFilesThatCannotBeRewritten(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			bucket := oss.NewMemory("lake")
+			bucket := blob.NewMemory("lake")
 			table := quiet(must[*Table](t)(Create(t.Context(), bucket, Definition{Schema: schema, Properties: map[string]string{AutoCompactKey: "true"}})))
 			bad := smuggle(t, table, test.schema, strings.ReplaceAll(test.rows, `"1000"`, "1000"))[0].Path
 			for i := range autoCompactMinFiles {
@@ -122,7 +122,7 @@ func lastError(rows func(func(arrow.RecordBatch, error) bool)) (last error) {
 
 // A store that fails is no fault of a file.
 func TestStoreFailsWhileCompacting(t *testing.T) {
-	bucket := oss.NewMemory("lake")
+	bucket := blob.NewMemory("lake")
 	table := createFares(t, bucket, map[string]string{AutoCompactKey: "true"})
 	for i := range int64(3) {
 		appendFares(t, table, i, 1)
@@ -132,7 +132,7 @@ func TestStoreFailsWhileCompacting(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err := table.Compact(t.Context(), CompactOptions{Auto: true, MinFiles: 2})
-	if !errors.Is(err, oss.ErrNotExist) || errors.Is(err, ErrNotRewritable) {
+	if !errors.Is(err, blob.ErrNotExist) || errors.Is(err, ErrNotRewritable) {
 		t.Errorf("error %v", err)
 	}
 	if left := must[*Snapshot](t)(table.Snapshot(t.Context())).LeftAlone(); len(left) > 0 {
@@ -142,7 +142,7 @@ func TestStoreFailsWhileCompacting(t *testing.T) {
 
 // When the column may be null the file is like any other.
 func TestLeftAloneUntilTheSchemaChanges(t *testing.T) {
-	bucket := oss.NewMemory("lake")
+	bucket := blob.NewMemory("lake")
 	schema := Schema{[]Field{column("id", Long), {Name: "fare", Type: Double}}}
 	table := quiet(must[*Table](t)(Create(t.Context(), bucket, Definition{Schema: schema})))
 	for i := range 2 {
@@ -175,7 +175,7 @@ func TestRewritingKeepsBits(t *testing.T) {
 		math.Float64bits(math.Inf(1)), math.Float64bits(math.Inf(-1)), 1, math.Float64bits(math.MaxFloat64)}
 	floats := []uint32{0, 1 << 31, 0x7fc00000, 0x7fc00001, 0xffc00000, 0xffffffff, 0x7f800001, 0x7f800000, 0xff800000, 1, 0x7f7fffff}
 	for _, again := range []int{1, 100} { // without and with a dictionary
-		table := must[*Table](t)(Create(t.Context(), oss.NewMemory("lake"), Definition{Schema: schema}))
+		table := must[*Table](t)(Create(t.Context(), blob.NewMemory("lake"), Definition{Schema: schema}))
 		want := map[[2]uint64]int{}
 		for range 2 {
 			b := array.NewRecordBuilder(memory.DefaultAllocator, must[*arrow.Schema](t)(schema.Arrow()))

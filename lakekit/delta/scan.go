@@ -20,7 +20,7 @@ import (
 	"github.com/apache/arrow-go/v18/parquet/pqarrow"
 	"github.com/apache/arrow-go/v18/parquet/schema"
 
-	"taxilake/lakekit/oss"
+	"taxilake/lakekit/blob"
 )
 
 const (
@@ -318,8 +318,8 @@ type parquetSource interface {
 
 // openObject opens a data file for reading anywhere in it: in place where the
 // bucket is a local folder, in memory where it is small.
-func openObject(ctx context.Context, bucket oss.Bucket, key string, size int64) (parquetSource, error) {
-	if path, ok := oss.LocalPath(bucket, key); ok {
+func openObject(ctx context.Context, bucket blob.Bucket, key string, size int64) (parquetSource, error) {
+	if path, ok := blob.LocalPath(bucket, key); ok {
 		local, err := os.Open(path)
 		return localFile{local}, err
 	}
@@ -328,7 +328,7 @@ func openObject(ctx context.Context, bucket oss.Bucket, key string, size int64) 
 		r.SectionReader = io.NewSectionReader(ranges{r}, 0, size)
 		return r, nil
 	}
-	content, err := oss.ReadAll(ctx, bucket, key)
+	content, err := blob.ReadAll(ctx, bucket, key)
 	if err != nil {
 		return nil, err
 	}
@@ -348,7 +348,7 @@ func (closable) failed() error { return nil }
 type objectReader struct {
 	*io.SectionReader
 	ctx    context.Context
-	bucket oss.Bucket
+	bucket blob.Bucket
 	key    string
 	err    error
 }

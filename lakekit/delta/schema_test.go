@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"taxilake/lakekit/oss"
+	"taxilake/lakekit/blob"
 )
 
 func TestSchemaJSON(t *testing.T) {
@@ -122,12 +122,12 @@ func TestCreateRefuses(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			bucket := oss.NewMemory("lake")
+			bucket := blob.NewMemory("lake")
 			_, err := Create(t.Context(), bucket, test.def)
 			if err == nil || !strings.Contains(err.Error(), test.says) {
 				t.Fatalf("error %v, want %q", err, test.says)
 			}
-			for object := range bucket.List(t.Context(), oss.ListOptions{}) {
+			for object := range bucket.List(t.Context(), blob.ListOptions{}) {
 				t.Fatalf("left %s", object.Key)
 			}
 		})
@@ -135,7 +135,7 @@ func TestCreateRefuses(t *testing.T) {
 }
 
 func TestCreate(t *testing.T) {
-	bucket := oss.NewMemory("lake")
+	bucket := blob.NewMemory("lake")
 	def := Definition{
 		Name: "rides", Description: "of New York", Schema: fare, PartitionBy: []string{"note"},
 		Properties: map[string]string{"DELTA.AUTOOPTIMIZE.AUTOCOMPACT": "true", "owner": "alice", "delta.logRetentionDuration": "interval 1 week 2 days"},
@@ -157,14 +157,14 @@ func TestCreate(t *testing.T) {
 	if _, err := Create(t.Context(), bucket, def); !errors.Is(err, ErrTableExists) {
 		t.Errorf("second create: %v", err)
 	}
-	ntz := must[*Table](t)(Create(t.Context(), oss.NewMemory("ntz"), Definition{Schema: Schema{[]Field{{Name: "at", Type: TimestampNTZ}}}}))
+	ntz := must[*Table](t)(Create(t.Context(), blob.NewMemory("ntz"), Definition{Schema: Schema{[]Field{{Name: "at", Type: TimestampNTZ}}}}))
 	if p := must[*Snapshot](t)(ntz.Snapshot(t.Context())).Protocol(); p.MinReaderVersion != 3 || !reflect.DeepEqual(p.ReaderFeatures, []string{"timestampNtz"}) {
 		t.Errorf("protocol of timestamp_ntz %+v", p)
 	}
 }
 
 func TestCreateRace(t *testing.T) {
-	bucket := oss.NewMemory("lake")
+	bucket := blob.NewMemory("lake")
 	results := make(chan error)
 	for range 8 {
 		go func() {
@@ -200,7 +200,7 @@ func TestWritesRefused(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			bucket := oss.NewMemory("lake")
+			bucket := blob.NewMemory("lake")
 			putText(t, bucket, commitKey(0), lines(test.protocol, test.metadata))
 			table := openFares(t, bucket)
 			_, writeErr := table.WriteFiles(t.Context())

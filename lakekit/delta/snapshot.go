@@ -13,7 +13,7 @@ import (
 	"sync"
 	"time"
 
-	"taxilake/lakekit/oss"
+	"taxilake/lakekit/blob"
 )
 
 // Snapshot is a table at one version. It never changes and may be used from
@@ -286,7 +286,7 @@ func (t *Table) load(ctx context.Context, version int64) (*Snapshot, error) {
 	var err error
 	for range loadAttempts {
 		snapshot, err = t.loadOnce(ctx, version)
-		if !errors.Is(err, oss.ErrNotExist) {
+		if !errors.Is(err, blob.ErrNotExist) {
 			break
 		}
 	}
@@ -448,7 +448,7 @@ func (t *Table) contiguous(ctx context.Context, commits []logFile, first, last i
 		switch {
 		case err == nil:
 			picked = append(picked, logFile{version, object.Key, object.Size, object.ETag, object.LastModified})
-		case !errors.Is(err, oss.ErrNotExist):
+		case !errors.Is(err, blob.ErrNotExist):
 			return nil, fmt.Errorf("look for version %d of %s: %w", version, t.URI(), err)
 		case version == 0 && len(commits) > 0:
 			return nil, fmt.Errorf("%w: %s cannot be read at version %d: %s is gone and no readable checkpoint is at or before it",
@@ -490,7 +490,7 @@ func (t *Table) update(ctx context.Context, base *Snapshot) (*Snapshot, error) {
 		return base, nil
 	}
 	snapshot, err := t.replayCommits(ctx, newReplay(base), base.version, listing, newest)
-	if errors.Is(err, oss.ErrNotExist) {
+	if errors.Is(err, blob.ErrNotExist) {
 		return nil, nil
 	}
 	return snapshot, err

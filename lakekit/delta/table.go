@@ -14,7 +14,7 @@ import (
 
 	"github.com/google/uuid"
 
-	"taxilake/lakekit/oss"
+	"taxilake/lakekit/blob"
 )
 
 // engineInfo names this writer in the history.
@@ -23,7 +23,7 @@ const engineInfo = "taxilake"
 // Table is a Delta table at the root of a bucket. It may be used from many
 // goroutines; many processes may write the same table.
 type Table struct {
-	bucket oss.Bucket
+	bucket blob.Bucket
 	log    *slog.Logger
 	now    func() time.Time
 	sleep  func(context.Context, time.Duration) error
@@ -34,7 +34,7 @@ type Table struct {
 	latest *Snapshot
 }
 
-func newTable(bucket oss.Bucket) *Table {
+func newTable(bucket blob.Bucket) *Table {
 	return &Table{bucket: bucket, log: slog.Default(), now: time.Now, sleep: sleepContext}
 }
 
@@ -51,7 +51,7 @@ func sleepContext(ctx context.Context, d time.Duration) error {
 
 // Open opens the table at the root of bucket. It fails with ErrNotTable where
 // there is none, with ErrUnsupported where it needs what we do not have.
-func Open(ctx context.Context, bucket oss.Bucket) (*Table, error) {
+func Open(ctx context.Context, bucket blob.Bucket) (*Table, error) {
 	t := newTable(bucket)
 	if _, err := t.Snapshot(ctx); err != nil {
 		return nil, fmt.Errorf("open table: %w", err)
@@ -60,7 +60,7 @@ func Open(ctx context.Context, bucket oss.Bucket) (*Table, error) {
 }
 
 // Bucket whose root the table is.
-func (t *Table) Bucket() oss.Bucket { return t.bucket }
+func (t *Table) Bucket() blob.Bucket { return t.bucket }
 
 // URI is the table's address, for people.
 func (t *Table) URI() string { return strings.TrimSuffix(t.bucket.URI(""), "/") }
@@ -154,7 +154,7 @@ type Definition struct {
 // ErrOccupied when it would lie in the folder of another table or checkpoint or
 // hold one, ErrInvalid when no table can be as defined. The protocol is 1/2,
 // unless a column's type needs a table feature.
-func Create(ctx context.Context, bucket oss.Bucket, def Definition) (*Table, error) {
+func Create(ctx context.Context, bucket blob.Bucket, def Definition) (*Table, error) {
 	t := newTable(bucket)
 	metadata, err := def.metadata(t.now())
 	if err != nil {

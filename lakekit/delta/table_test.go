@@ -3,13 +3,13 @@ package delta
 import (
 	"testing"
 
-	"taxilake/lakekit/oss"
+	"taxilake/lakekit/blob"
 )
 
 func TestAppendCompactReopen(t *testing.T) {
-	buckets := map[string]func() oss.Bucket{
-		"memory": func() oss.Bucket { return oss.NewMemory("lake") },
-		"folder": func() oss.Bucket { return must[*oss.Dir](t)(oss.OpenDir(t.TempDir())) },
+	buckets := map[string]func() blob.Bucket{
+		"memory": func() blob.Bucket { return blob.NewMemory("lake") },
+		"folder": func() blob.Bucket { return must[*blob.Dir](t)(blob.OpenDir(t.TempDir())) },
 	}
 	for name, open := range buckets {
 		t.Run(name, func(t *testing.T) {

@@ -9,7 +9,7 @@ import (
 	"strings"
 	"time"
 
-	"taxilake/lakekit/oss"
+	"taxilake/lakekit/blob"
 )
 
 // RetentionDurationCheckKey is Spark's name of the check that Vacuum makes
@@ -112,8 +112,8 @@ func hours(d time.Duration) string {
 // expiredFiles are those last modified before cutOff that no version since then
 // needs, sorted by key. The log is read after the store is listed: what was
 // committed meanwhile is seen.
-func (s *Snapshot) expiredFiles(ctx context.Context, cutOff time.Time) ([]oss.ObjectInfo, error) {
-	old, _, err := OwnObjects(ctx, s.table.bucket, func(object oss.ObjectInfo) bool {
+func (s *Snapshot) expiredFiles(ctx context.Context, cutOff time.Time) ([]blob.ObjectInfo, error) {
+	old, _, err := OwnObjects(ctx, s.table.bucket, func(object blob.ObjectInfo) bool {
 		return object.LastModified.Before(cutOff) && !s.hidden(object.Key)
 	})
 	if err != nil {
@@ -123,7 +123,7 @@ func (s *Snapshot) expiredFiles(ctx context.Context, cutOff time.Time) ([]oss.Ob
 	if err != nil {
 		return nil, err
 	}
-	return slices.DeleteFunc(old, func(object oss.ObjectInfo) bool { return needed[object.Key] }), nil
+	return slices.DeleteFunc(old, func(object blob.ObjectInfo) bool { return needed[object.Key] }), nil
 }
 
 // neededFiles are the live ones and those removed after cutOff, whose versions

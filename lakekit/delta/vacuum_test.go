@@ -8,8 +8,8 @@ import (
 	"testing"
 	"time"
 
-	"taxilake/lakekit/oss"
-	"taxilake/lakekit/oss/osstest"
+	"taxilake/lakekit/blob"
+	"taxilake/lakekit/blob/blobtest"
 )
 
 const day = 24 * time.Hour
@@ -17,7 +17,7 @@ const day = 24 * time.Hour
 // clockedFares is a table on a bucket whose time the test moves.
 func clockedFares(t *testing.T, properties map[string]string) (*Table, *clockedBucket) {
 	t.Helper()
-	bucket := clocked(oss.NewMemory("lake"), newClock())
+	bucket := clocked(blob.NewMemory("lake"), newClock())
 	createFares(t, bucket, properties)
 	return bucket.clock.openAt(t, bucket), bucket
 }
@@ -63,7 +63,7 @@ func TestVacuum(t *testing.T) {
 		t.Fatalf("%+v", done)
 	}
 	equalIDs(t, ids(t, must[*Snapshot](t)(table.Snapshot(t.Context()))), sequence(0, 30))
-	if _, err := tryIDs(must[*Snapshot](t)(table.SnapshotAt(t.Context(), 3))); !errors.Is(err, oss.ErrNotExist) {
+	if _, err := tryIDs(must[*Snapshot](t)(table.SnapshotAt(t.Context(), 3))); !errors.Is(err, blob.ErrNotExist) {
 		t.Errorf("version 3, whose files are gone: error %v", err)
 	}
 	for _, key := range append(kept, "abandoned-new.parquet") {
@@ -123,7 +123,7 @@ func TestVacuumRetention(t *testing.T) {
 // TestVacuumHiddenPartitionColumn: a folder whose column has a hidden name is
 // no hidden folder.
 func TestVacuumHiddenPartitionColumn(t *testing.T) {
-	bucket := clocked(oss.NewMemory("lake"), newClock())
+	bucket := clocked(blob.NewMemory("lake"), newClock())
 	schema := Schema{[]Field{column("_day", String), column("id", Long)}}
 	table := quiet(must[*Table](t)(Create(t.Context(), bucket, Definition{Schema: schema, PartitionBy: []string{"_day"}})))
 	table.now = bucket.clock.now
@@ -139,7 +139,7 @@ func TestVacuumHiddenPartitionColumn(t *testing.T) {
 }
 
 func TestVacuumRefusesTablesItDoesNotUnderstand(t *testing.T) {
-	bucket := oss.NewMemory("lake")
+	bucket := blob.NewMemory("lake")
 	createFares(t, bucket, nil)
 	const unknown = `{"protocol":{"minReaderVersion":1,"minWriterVersion":7,"writerFeatures":["filesBesideTheLog"]}}`
 	if err := bucket.PutIfAbsent(t.Context(), commitKey(1), strings.NewReader(unknown)); err != nil {
@@ -162,10 +162,10 @@ func TestRestoreBesideVacuum(t *testing.T) {
 		op, suffix string
 		want       error // of the restore
 	}{
-		{osstest.List, "", nil},                       // before the vacuum looks at the log
-		{osstest.PutIfAbsent, "06.json", nil},         // just before VACUUM START, which then is version 7
-		{osstest.Delete, "zstd.parquet", ErrConflict}, // while it deletes
-		{osstest.PutIfAbsent, "07.json", ErrConflict}, // just before VACUUM END
+		{blobtest.List, "", nil},                       // before the vacuum looks at the log
+		{blobtest.PutIfAbsent, "06.json", nil},         // just before VACUUM START, which then is version 7
+		{blobtest.Delete, "zstd.parquet", ErrConflict}, // while it deletes
+		{blobtest.PutIfAbsent, "07.json", ErrConflict}, // just before VACUUM END
 	} {
 		t.Run(moment.op+moment.suffix, func(t *testing.T) {
 			table, bucket := clockedFares(t, nil)
@@ -179,7 +179,7 @@ func TestRestoreBesideVacuum(t *testing.T) {
 			var restoreErr error
 			ran := false
 			vacuuming := bucket.clock.openAt(t, bucket)
-			vacuuming.bucket = osstest.Faults(bucket, func(op, key string) error {
+			vacuuming.bucket = blobtest.Faults(bucket, func(op, key string) error {
 				if op == moment.op && strings.HasSuffix(key, moment.suffix) && !ran {
 					ran = true
 					_, restoreErr = rival.Restore(t.Context(), 2)
@@ -224,8 +224,8 @@ func TestVacuumStopsBeforeItsLeaseEnds(t *testing.T) {
 	bucket.put(t, files...)
 	bucket.clock.advance(8 * day)
 	deleted := 0
-	table.bucket = osstest.Faults(bucket, func(op, key string) error {
-		if op == osstest.Delete {
+	table.bucket = blobtest.Faults(bucket, func(op, key string) error {
+		if op == blobtest.Delete {
 			if deleted++; deleted == vacuumBatch {
 				bucket.clock.advance(vacuumLease/2 + time.Second)
 			}

@@ -17,8 +17,8 @@ import (
 	"github.com/apache/arrow-go/v18/parquet/file"
 	"github.com/apache/arrow-go/v18/parquet/metadata"
 
-	"taxilake/lakekit/oss"
-	"taxilake/lakekit/oss/osstest"
+	"taxilake/lakekit/blob"
+	"taxilake/lakekit/blob/blobtest"
 )
 
 // batchOf reads rows from JSON.
@@ -53,9 +53,9 @@ func rowsOf(t testing.TB, s *Snapshot) []string {
 	return out
 }
 
-func parquetOf(t testing.TB, bucket oss.Bucket, add Add) *file.Reader {
+func parquetOf(t testing.TB, bucket blob.Bucket, add Add) *file.Reader {
 	t.Helper()
-	content := must[[]byte](t)(oss.ReadAll(t.Context(), bucket, must[string](t)(add.Key())))
+	content := must[[]byte](t)(blob.ReadAll(t.Context(), bucket, must[string](t)(add.Key())))
 	return must[*file.Reader](t)(file.NewParquetReader(bytes.NewReader(content)))
 }
 
@@ -77,7 +77,7 @@ const everyTypeRows = `[
 func TestEveryTypeThereAndBack(t *testing.T) {
 	for codec := range codecs {
 		t.Run(codec, func(t *testing.T) {
-			table := must[*Table](t)(Create(t.Context(), oss.NewMemory("lake"), Definition{Schema: everyType, Properties: map[string]string{CompressionCodecKey: codec}}))
+			table := must[*Table](t)(Create(t.Context(), blob.NewMemory("lake"), Definition{Schema: everyType, Properties: map[string]string{CompressionCodecKey: codec}}))
 			given := batchOf(t, everyType, everyTypeRows)
 			adds := must[[]Add](t)(table.WriteFiles(t.Context(), given, given.NewSlice(1, 3)))
 			must[int64](t)(table.Commit(t.Context(), Commit{Operation: "WRITE", Adds: adds, BlindAppend: true}))
@@ -97,7 +97,7 @@ func TestEveryTypeThereAndBack(t *testing.T) {
 
 // TestParquetFiles: what older Spark versions and every other engine can read.
 func TestParquetFiles(t *testing.T) {
-	bucket := oss.NewMemory("lake")
+	bucket := blob.NewMemory("lake")
 	table := createFares(t, bucket, nil)
 	adds := must[[]Add](t)(table.WriteFiles(t.Context(), fares(0, 20000)))
 	if len(adds) != 1 {
@@ -107,7 +107,7 @@ func TestParquetFiles(t *testing.T) {
 	if !name.MatchString(adds[0].Path) {
 		t.Errorf("path %s", adds[0].Path)
 	}
-	if info := must[oss.ObjectInfo](t)(bucket.Head(t.Context(), adds[0].Path)); info.Size != adds[0].Size {
+	if info := must[blob.ObjectInfo](t)(bucket.Head(t.Context(), adds[0].Path)); info.Size != adds[0].Size {
 		t.Errorf("size %d, object %d", adds[0].Size, info.Size)
 	}
 	data := parquetOf(t, bucket, adds[0])
@@ -133,7 +133,7 @@ func TestParquetFiles(t *testing.T) {
 }
 
 func TestTargetFileSize(t *testing.T) {
-	table := createFares(t, oss.NewMemory("lake"), map[string]string{TargetFileSizeKey: "1mb"})
+	table := createFares(t, blob.NewMemory("lake"), map[string]string{TargetFileSizeKey: "1mb"})
 	const rows = 400_000
 	adds := must[[]Add](t)(table.WriteFiles(t.Context(), fares(0, rows/2), fares(rows/2, rows/2)))
 	if len(adds) < 2 {
@@ -160,7 +160,7 @@ func TestPartitions(t *testing.T) {
 	 {"city":"a/b=c%:é?#","id":3,"day":"1969-12-31","at":"2024-01-01T00:00:00Z","n":7,"price":"12.00","ratio":2.5,"ok":false},
 	 {"city":"New York","id":4,"day":"2024-02-29","at":"1960-01-01T01:02:03.000004Z","n":-5,"price":"-0.10","ratio":-1e-7,"ok":true},
 	 {"city":"` + strings.Repeat("x", 300) + `","id":5,"day":"2024-02-29","at":"1960-01-01T01:02:03Z","n":-5,"price":"-0.10","ratio":0,"ok":true}]`
-	for name, bucket := range map[string]oss.Bucket{"memory": oss.NewMemory("lake"), "folder": must[*oss.Dir](t)(oss.OpenDir(t.TempDir()))} {
+	for name, bucket := range map[string]blob.Bucket{"memory": blob.NewMemory("lake"), "folder": must[*blob.Dir](t)(blob.OpenDir(t.TempDir()))} {
 		t.Run(name, func(t *testing.T) {
 			table := quiet(must[*Table](t)(Create(t.Context(), bucket, Definition{Schema: schema, PartitionBy: []string{"city", "day", "at", "n", "price", "ratio", "ok"}})))
 			given := batchOf(t, schema, rows)
@@ -204,7 +204,7 @@ func TestManyPartitionColumns(t *testing.T) {
 		schema.Fields, by = append(schema.Fields, column(name, String)), append(by, name)
 		row += fmt.Sprintf(`,%q:%q`, name, strings.Repeat("x", 150))
 	}
-	table := must[*Table](t)(Create(t.Context(), must[*oss.Dir](t)(oss.OpenDir(t.TempDir())), Definition{Schema: schema, PartitionBy: by}))
+	table := must[*Table](t)(Create(t.Context(), must[*blob.Dir](t)(blob.OpenDir(t.TempDir())), Definition{Schema: schema, PartitionBy: by}))
 	given := batchOf(t, schema, row+"}]")
 	must[int64](t)(table.Append(t.Context(), AppendOptions{}, given))
 	s := must[*Snapshot](t)(table.Snapshot(t.Context()))
@@ -235,7 +235,7 @@ func TestWriteFilesChecksTheSchema(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			table := must[*Table](t)(Create(t.Context(), oss.NewMemory("lake"), Definition{Schema: schema}))
+			table := must[*Table](t)(Create(t.Context(), blob.NewMemory("lake"), Definition{Schema: schema}))
 			_, err := table.WriteFiles(t.Context(), batchOf(t, test.schema, test.rows))
 			if (err == nil) != (test.says == "") || err != nil && !(errors.Is(err, ErrSchemaMismatch) && strings.Contains(err.Error(), test.says)) {
 				t.Fatalf("error %v, want %q", err, test.says)
@@ -250,8 +250,8 @@ func TestNoTemporaryFiles(t *testing.T) {
 	temp := t.TempDir()
 	t.Setenv("TMPDIR", temp)
 	puts := 0
-	bucket := osstest.Faults(oss.NewMemory("lake"), func(op, key string) error {
-		if op == osstest.Put && strings.HasSuffix(key, ".parquet") {
+	bucket := blobtest.Faults(blob.NewMemory("lake"), func(op, key string) error {
+		if op == blobtest.Put && strings.HasSuffix(key, ".parquet") {
 			puts++
 		}
 		if left := must[[]os.DirEntry](t)(os.ReadDir(temp)); len(left) > 0 {
@@ -272,7 +272,7 @@ func TestNoTemporaryFiles(t *testing.T) {
 func TestFailedWriteFilesLeavesNoFiles(t *testing.T) {
 	schema := Schema{[]Field{{Name: "id", Type: Long, Nullable: false}, {Name: "day", Type: String, Nullable: true}}}
 	good := batchOf(t, schema, `[{"id":1,"day":"mon"},{"id":2,"day":"tue"},{"id":3,"day":"wed"},{"id":4,"day":"thu"}]`)
-	second := func(op string, do func() error) osstest.Hook {
+	second := func(op string, do func() error) blobtest.Hook {
 		n := 0
 		return func(o, _ string) error {
 			if o != op {
@@ -290,28 +290,28 @@ func TestFailedWriteFilesLeavesNoFiles(t *testing.T) {
 	for _, test := range []struct {
 		name string
 		ctx  context.Context
-		hook osstest.Hook
+		hook blobtest.Hook
 	}{
-		{"put fails", t.Context(), second(osstest.Put, fail)},
-		{"answer lost", t.Context(), second(osstest.After+osstest.Put, fail)},
-		{"every answer lost", t.Context(), always(osstest.After+osstest.Put, "", errStore)},
-		{"cancelled", ctx, second(osstest.After+osstest.Put, func() error { cancel(); return nil })},
+		{"put fails", t.Context(), second(blobtest.Put, fail)},
+		{"answer lost", t.Context(), second(blobtest.After+blobtest.Put, fail)},
+		{"every answer lost", t.Context(), always(blobtest.After+blobtest.Put, "", errStore)},
+		{"cancelled", ctx, second(blobtest.After+blobtest.Put, func() error { cancel(); return nil })},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			memory := oss.NewMemory("lake")
+			memory := blob.NewMemory("lake")
 			must[*Table](t)(Create(t.Context(), memory, Definition{Schema: schema, PartitionBy: []string{"day"}}))
-			checkWritesNothing(t, test.ctx, osstest.Faults(memory, test.hook), good)
+			checkWritesNothing(t, test.ctx, blobtest.Faults(memory, test.hook), good)
 		})
 	}
 	t.Run("wrong rows after a file was full", func(t *testing.T) {
-		memory := oss.NewMemory("lake")
+		memory := blob.NewMemory("lake")
 		createFares(t, memory, map[string]string{TargetFileSizeKey: "1mb"})
-		checkWritesNothing(t, t.Context(), osstest.Faults(memory, nil), fares(0, 400_000), good)
+		checkWritesNothing(t, t.Context(), blobtest.Faults(memory, nil), fares(0, 400_000), good)
 	})
 }
 
 // checkWritesNothing sees files come and go while WriteFiles fails.
-func checkWritesNothing(t *testing.T, ctx context.Context, bucket *osstest.FaultBucket, batches ...arrow.RecordBatch) {
+func checkWritesNothing(t *testing.T, ctx context.Context, bucket *blobtest.FaultBucket, batches ...arrow.RecordBatch) {
 	t.Helper()
 	if adds, err := openFares(t, bucket).WriteFiles(ctx, batches...); err == nil {
 		t.Fatalf("no error, files %v", adds)
@@ -326,11 +326,11 @@ func checkWritesNothing(t *testing.T, ctx context.Context, bucket *osstest.Fault
 
 // The cleanup after a cancelled WriteFiles ends, too.
 func TestCleanupIsBounded(t *testing.T) {
-	bucket := oss.NewMemory("lake")
+	bucket := blob.NewMemory("lake")
 	createFares(t, bucket, nil)
 	ctx, cancel := context.WithCancel(t.Context())
-	deleting := &deleteContext{Bucket: osstest.Faults(bucket, func(op, _ string) error {
-		if op == osstest.Put {
+	deleting := &deleteContext{Bucket: blobtest.Faults(bucket, func(op, _ string) error {
+		if op == blobtest.Put {
 			cancel()
 		}
 		return nil
@@ -345,7 +345,7 @@ func TestCleanupIsBounded(t *testing.T) {
 
 // deleteContext looks at the context that Delete is called with.
 type deleteContext struct {
-	oss.Bucket
+	blob.Bucket
 	called, bounded, cancelled bool
 }
 
@@ -357,10 +357,10 @@ func (d *deleteContext) Delete(ctx context.Context, keys ...string) error {
 
 // dataFiles are the keys of the data files, whether a version names them or
 // not.
-func dataFiles(t testing.TB, bucket oss.Bucket) []string {
+func dataFiles(t testing.TB, bucket blob.Bucket) []string {
 	t.Helper()
 	var keys []string
-	for object, err := range bucket.List(context.Background(), oss.ListOptions{}) {
+	for object, err := range bucket.List(context.Background(), blob.ListOptions{}) {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -375,7 +375,7 @@ func dataFiles(t testing.TB, bucket oss.Bucket) []string {
 // struct members likewise, are null there.
 func TestScanFillsMissingColumns(t *testing.T) {
 	old := Schema{[]Field{{Name: "id", Type: Long, Nullable: true}, {Name: "s", Type: Schema{[]Field{{Name: "a", Type: Long, Nullable: true}}}, Nullable: true}}}
-	table := must[*Table](t)(Create(t.Context(), oss.NewMemory("lake"), Definition{Schema: old}))
+	table := must[*Table](t)(Create(t.Context(), blob.NewMemory("lake"), Definition{Schema: old}))
 	adds := must[[]Add](t)(table.WriteFiles(t.Context(), batchOf(t, old, `[{"id":1,"s":{"a":5}},{"id":2,"s":null}]`)))
 	must[int64](t)(table.Commit(t.Context(), Commit{Operation: "WRITE", Adds: adds, BlindAppend: true}))
 	newer := Schema{[]Field{
@@ -393,7 +393,7 @@ func TestScanFillsMissingColumns(t *testing.T) {
 }
 
 func TestScanOfMissingOrBrokenFile(t *testing.T) {
-	bucket := oss.NewMemory("lake")
+	bucket := blob.NewMemory("lake")
 	table := createFares(t, bucket, nil)
 	appendFares(t, table, 0, 10)
 	s := must[*Snapshot](t)(table.Snapshot(t.Context()))
@@ -422,12 +422,12 @@ func TestScanOfMissingOrBrokenFile(t *testing.T) {
 // TestScanOfSpoiledBytes: wherever a data file is cut or changed, a scan gives
 // all its rows or an error, and never fewer rows.
 func TestScanOfSpoiledBytes(t *testing.T) {
-	bucket := oss.NewMemory("lake")
+	bucket := blob.NewMemory("lake")
 	table := createFares(t, bucket, nil)
 	appendFares(t, table, 0, 100)
 	s := must[*Snapshot](t)(table.Snapshot(t.Context()))
 	path := s.Files()[0].Path
-	whole := must[[]byte](t)(oss.ReadAll(t.Context(), bucket, path))
+	whole := must[[]byte](t)(blob.ReadAll(t.Context(), bucket, path))
 	spoil := func(what string, content []byte) {
 		if err := bucket.Put(t.Context(), path, bytes.NewReader(content)); err != nil {
 			t.Fatal(err)
@@ -454,7 +454,7 @@ func TestScanOfSpoiledBytes(t *testing.T) {
 }
 
 func TestScanStopsWhenTheLoopDoes(t *testing.T) {
-	table := createFares(t, oss.NewMemory("lake"), nil)
+	table := createFares(t, blob.NewMemory("lake"), nil)
 	for i := range int64(3) {
 		appendFares(t, table, i*10, 10)
 	}
@@ -473,10 +473,10 @@ func TestScanStopsWhenTheLoopDoes(t *testing.T) {
 
 // TestLargeFileIsReadInRanges rather than as a whole.
 func TestLargeFileIsReadInRanges(t *testing.T) {
-	memory := oss.NewMemory("lake")
+	memory := blob.NewMemory("lake")
 	table := createFares(t, memory, map[string]string{CompressionCodecKey: "none"})
 	appendFares(t, table, 0, 400_000)
-	bucket := osstest.Faults(memory, nil)
+	bucket := blobtest.Faults(memory, nil)
 	s := must[*Snapshot](t)(openFares(t, bucket).Snapshot(t.Context()))
 	if s.SizeInBytes() <= wholeObject {
 		t.Fatalf("only %d bytes", s.SizeInBytes())

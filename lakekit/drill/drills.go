@@ -13,8 +13,8 @@ import (
 	confluent "github.com/confluentinc/confluent-kafka-go/v2/kafka"
 
 	"taxilake/lakekit"
+	"taxilake/lakekit/blob"
 	"taxilake/lakekit/ingest"
-	"taxilake/lakekit/oss"
 	"taxilake/lakekit/server"
 	"taxilake/lakekit/settings"
 )
@@ -374,8 +374,8 @@ func (s *site) second() (*ingest.Query, error) {
 	if err != nil {
 		return nil, err
 	}
-	folder := func(uri string) oss.Bucket {
-		return oss.Prefix(bucket, strings.TrimPrefix(uri, "oss://"+s.config().OSS.Bucket+"/"))
+	folder := func(uri string) blob.Bucket {
+		return blob.Prefix(bucket, strings.TrimPrefix(uri, "oss://"+s.config().OSS.Bucket+"/"))
 	}
 	return ingest.Start(s.ctx, ingest.Options{
 		Name: "second", Kafka: s.kafka(), Subscribe: []string{s.config().Topic}, StartingOffsets: "earliest",

@@ -11,9 +11,9 @@ import (
 	"github.com/apache/arrow-go/v18/arrow/array"
 
 	"taxilake/lakekit/api"
+	"taxilake/lakekit/blob"
 	"taxilake/lakekit/delta"
 	"taxilake/lakekit/kafka"
-	"taxilake/lakekit/oss"
 )
 
 // ledger is what the topic has held: a record's identity by its place.
@@ -168,7 +168,7 @@ func (s *site) count(uri string, found map[identity]int64, identities func(arrow
 
 // openTable reads the embedded store's files, which needs no store.
 func (s *site) openTable(uri string) (*delta.Table, error) {
-	bucket, err := oss.OpenDir(s.tablePath(uri))
+	bucket, err := blob.OpenDir(s.tablePath(uri))
 	if err != nil {
 		return nil, errors.Join(delta.ErrNotTable, err)
 	}

@@ -19,10 +19,10 @@ import (
 	"github.com/apache/arrow-go/v18/arrow/array"
 	confluent "github.com/confluentinc/confluent-kafka-go/v2/kafka"
 
+	"taxilake/lakekit/blob"
 	"taxilake/lakekit/broker"
 	"taxilake/lakekit/delta"
 	"taxilake/lakekit/kafka"
-	"taxilake/lakekit/oss"
 	"taxilake/lakekit/taxi"
 )
 
@@ -182,7 +182,7 @@ func BenchmarkSpark(b *testing.B) {
 // sumOfFares checks the number of rows, and adds up their fares in cents.
 func sumOfFares(t testing.TB, dir string, records int64) (cents int64) {
 	t.Helper()
-	store, err := oss.OpenDir(dir)
+	store, err := blob.OpenDir(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -275,7 +275,7 @@ func (s *sentAt) Next() (key, value []byte, err error) {
 }
 
 // rowsAt tells when a reader of the table first saw so many rows.
-func rowsAt(t testing.TB, store oss.Bucket, want int, every time.Duration) []time.Time {
+func rowsAt(t testing.TB, store blob.Bucket, want int, every time.Duration) []time.Time {
 	t.Helper()
 	table := openTable(t, store, tablePrefix)
 	var seen []time.Time
@@ -379,13 +379,13 @@ func drainQuery(t testing.TB, servers, dir string, records int64) {
 	}
 }
 
-func benchTable(t testing.TB, dir string) oss.Bucket {
+func benchTable(t testing.TB, dir string) blob.Bucket {
 	t.Helper()
-	store, err := oss.OpenDir(dir)
+	store, err := blob.OpenDir(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := delta.Create(t.Context(), oss.Prefix(store, tablePrefix), delta.Definition{Schema: taxiTable}); err != nil {
+	if _, err := delta.Create(t.Context(), blob.Prefix(store, tablePrefix), delta.Definition{Schema: taxiTable}); err != nil {
 		t.Fatal(err)
 	}
 	return store

@@ -14,12 +14,12 @@ import (
 	"github.com/google/uuid"
 
 	"taxilake/lakekit/api"
-	"taxilake/lakekit/oss"
+	"taxilake/lakekit/blob"
 )
 
 // checkpoint is the folder of a streaming query, with Structured Streaming's
 // files: metadata, sources/0/0, offsets/N and commits/N.
-type checkpoint struct{ bucket oss.Bucket }
+type checkpoint struct{ bucket blob.Bucket }
 
 const (
 	metadataKey = "metadata"
@@ -124,11 +124,11 @@ func (c checkpoint) add(ctx context.Context, key string, content []byte) error {
 	if err == nil {
 		return nil
 	}
-	there, readErr := oss.ReadAll(ctx, c.bucket, key)
+	there, readErr := blob.ReadAll(ctx, c.bucket, key)
 	if readErr == nil && bytes.Equal(there, content) {
 		return nil
 	}
-	if readErr == nil && errors.Is(err, oss.ErrExist) {
+	if readErr == nil && errors.Is(err, blob.ErrExist) {
 		return fmt.Errorf("%w: it wrote %s first; stop one of the two, or give each its own checkpoint and table", ErrConcurrentRun, c.bucket.URI(key))
 	}
 	return fmt.Errorf("write checkpoint: %w", err)
@@ -241,7 +241,7 @@ func (c checkpoint) lastCommitted(ctx context.Context) (int64, error) {
 // latest is the highest batch of a log folder, -1 when it is empty.
 func (c checkpoint) latest(ctx context.Context, folder string) (int64, error) {
 	last := int64(-1)
-	for object, err := range c.bucket.List(ctx, oss.ListOptions{Prefix: folder}) {
+	for object, err := range c.bucket.List(ctx, blob.ListOptions{Prefix: folder}) {
 		if err != nil {
 			return 0, fmt.Errorf("list %s: %w", c.bucket.URI(folder), err)
 		}
@@ -254,8 +254,8 @@ func (c checkpoint) latest(ctx context.Context, folder string) (int64, error) {
 }
 
 func (c checkpoint) queryID(ctx context.Context, started bool) (string, error) {
-	content, err := oss.ReadAll(ctx, c.bucket, metadataKey)
-	if errors.Is(err, oss.ErrNotExist) {
+	content, err := blob.ReadAll(ctx, c.bucket, metadataKey)
+	if errors.Is(err, blob.ErrNotExist) {
 		if started {
 			return "", fmt.Errorf("%w: %s is missing though batches were planned; %s", ErrCheckpointFormat, c.bucket.URI(metadataKey), damaged)
 		}
@@ -272,8 +272,8 @@ func (c checkpoint) queryID(ctx context.Context, started bool) (string, error) {
 }
 
 func (c checkpoint) readInitial(ctx context.Context) (api.PartitionOffsets, error) {
-	content, err := oss.ReadAll(ctx, c.bucket, initialKey)
-	if errors.Is(err, oss.ErrNotExist) {
+	content, err := blob.ReadAll(ctx, c.bucket, initialKey)
+	if errors.Is(err, blob.ErrNotExist) {
 		return nil, nil
 	}
 	if err != nil {
@@ -296,8 +296,8 @@ func (c checkpoint) readInitial(ctx context.Context) (api.PartitionOffsets, erro
 }
 
 func (c checkpoint) readOffsets(ctx context.Context, batch int64) (offsetsEntry, error) {
-	content, err := oss.ReadAll(ctx, c.bucket, offsetsKey(batch))
-	if errors.Is(err, oss.ErrNotExist) {
+	content, err := blob.ReadAll(ctx, c.bucket, offsetsKey(batch))
+	if errors.Is(err, blob.ErrNotExist) {
 		return offsetsEntry{}, fmt.Errorf("%w: %s is missing; %s", ErrCheckpointFormat, c.bucket.URI(offsetsKey(batch)), damaged)
 	}
 	if err != nil {
@@ -347,8 +347,8 @@ func (b binding) equal(other binding) bool {
 }
 
 func (c checkpoint) readBinding(ctx context.Context) (b binding, err error) {
-	content, err := oss.ReadAll(ctx, c.bucket, bindingKey)
-	if errors.Is(err, oss.ErrNotExist) {
+	content, err := blob.ReadAll(ctx, c.bucket, bindingKey)
+	if errors.Is(err, blob.ErrNotExist) {
 		return binding{}, nil
 	}
 	if err != nil {

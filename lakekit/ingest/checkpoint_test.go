@@ -7,7 +7,7 @@ import (
 	"testing"
 
 	"taxilake/lakekit/api"
-	"taxilake/lakekit/oss"
+	"taxilake/lakekit/blob"
 )
 
 // The files are those of Structured Streaming, byte for byte.
@@ -153,7 +153,7 @@ func TestOffsetsOfManyPartitionsAreInOrder(t *testing.T) {
 // Of two writers of an entry one is told of the other; a writer that asks
 // again after a lost answer is not.
 func TestEntriesAreWrittenOnce(t *testing.T) {
-	c := checkpoint{oss.NewMemory("lake")}
+	c := checkpoint{blob.NewMemory("lake")}
 	entry := offsetsEntry{timestampMs: 1, conf: []byte("{}"), end: api.PartitionOffsets{"t": {0: 1}}}
 	if err := c.writeOffsets(t.Context(), 0, entry); err != nil {
 		t.Fatal(err)

@@ -20,9 +20,9 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"taxilake/lakekit/api"
+	"taxilake/lakekit/blob"
 	"taxilake/lakekit/delta"
 	"taxilake/lakekit/kafka"
-	"taxilake/lakekit/oss"
 )
 
 const (
@@ -40,7 +40,7 @@ type world struct {
 	cluster *kfake.Cluster // nil where it is not the test's own
 	client  *kgo.Client
 	admin   *confluent.AdminClient
-	store   oss.Bucket
+	store   blob.Bucket
 	next    int64 // id of the next record
 }
 
@@ -56,7 +56,7 @@ func newWorld(t testing.TB, partitions int32) *world {
 		t.Fatal(err)
 	}
 	t.Cleanup(admin.Close)
-	w := &world{t: t, servers: strings.Join(cluster.ListenAddrs(), ","), topic: testTopic, cluster: cluster, admin: admin, store: oss.NewMemory("lake")}
+	w := &world{t: t, servers: strings.Join(cluster.ListenAddrs(), ","), topic: testTopic, cluster: cluster, admin: admin, store: blob.NewMemory("lake")}
 	w.connect(cluster.ListenAddrs()...)
 	w.createTable(nil)
 	return w
@@ -83,7 +83,7 @@ var recordSchema = delta.Schema{Fields: []delta.Field{
 
 func (w *world) createTable(properties map[string]string) {
 	w.t.Helper()
-	_, err := delta.Create(w.t.Context(), oss.Prefix(w.store, tablePrefix), delta.Definition{Schema: recordSchema, Properties: properties})
+	_, err := delta.Create(w.t.Context(), blob.Prefix(w.store, tablePrefix), delta.Definition{Schema: recordSchema, Properties: properties})
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -108,8 +108,8 @@ func queryOptions(servers string) Options {
 }
 
 // on is the options with another store under them.
-func (o Options) on(store oss.Bucket) Options {
-	o.Table, o.Checkpoint, o.DeadLetters = oss.Prefix(store, tablePrefix), oss.Prefix(store, logPrefix), oss.Prefix(store, deadPrefix)
+func (o Options) on(store blob.Bucket) Options {
+	o.Table, o.Checkpoint, o.DeadLetters = blob.Prefix(store, tablePrefix), blob.Prefix(store, logPrefix), blob.Prefix(store, deadPrefix)
 	return o
 }
 
@@ -173,9 +173,9 @@ func (w *world) mustRun(o Options) {
 
 func (w *world) table() *delta.Table { return openTable(w.t, w.store, tablePrefix) }
 
-func openTable(t testing.TB, store oss.Bucket, prefix string) *delta.Table {
+func openTable(t testing.TB, store blob.Bucket, prefix string) *delta.Table {
 	t.Helper()
-	table, err := delta.Open(t.Context(), oss.Prefix(store, prefix))
+	table, err := delta.Open(t.Context(), blob.Prefix(store, prefix))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -231,7 +231,7 @@ func first(ids []int64) []int64 { return ids[:min(len(ids), 5)] }
 // letters are the dead letters as "partition/offset value: reason", sorted.
 func (w *world) letters() []string {
 	w.t.Helper()
-	table, err := delta.Open(w.t.Context(), oss.Prefix(w.store, deadPrefix))
+	table, err := delta.Open(w.t.Context(), blob.Prefix(w.store, deadPrefix))
 	if errors.Is(err, delta.ErrNotTable) {
 		return nil
 	}
@@ -260,7 +260,7 @@ func (w *world) letters() []string {
 // checkNoOrphans finds data files that no version of the table names.
 func (w *world) checkNoOrphans(prefix string) {
 	w.t.Helper()
-	if _, err := delta.Open(w.t.Context(), oss.Prefix(w.store, prefix)); errors.Is(err, delta.ErrNotTable) {
+	if _, err := delta.Open(w.t.Context(), blob.Prefix(w.store, prefix)); errors.Is(err, delta.ErrNotTable) {
 		return
 	}
 	table := openTable(w.t, w.store, prefix)
@@ -282,7 +282,7 @@ func (w *world) checkNoOrphans(prefix string) {
 			named[key] = true
 		}
 	}
-	for object, err := range table.Bucket().List(w.t.Context(), oss.ListOptions{}) {
+	for object, err := range table.Bucket().List(w.t.Context(), blob.ListOptions{}) {
 		if err != nil {
 			w.t.Fatal(err)
 		}
@@ -296,12 +296,12 @@ func (w *world) checkNoOrphans(prefix string) {
 func (w *world) files(prefix string) map[string]string {
 	w.t.Helper()
 	files := map[string]string{}
-	bucket := oss.Prefix(w.store, prefix)
-	for object, err := range bucket.List(w.t.Context(), oss.ListOptions{}) {
+	bucket := blob.Prefix(w.store, prefix)
+	for object, err := range bucket.List(w.t.Context(), blob.ListOptions{}) {
 		if err != nil {
 			w.t.Fatal(err)
 		}
-		content, err := oss.ReadAll(w.t.Context(), bucket, object.Key)
+		content, err := blob.ReadAll(w.t.Context(), bucket, object.Key)
 		if err != nil {
 			w.t.Fatal(err)
 		}

@@ -13,7 +13,7 @@ import (
 	"sync/atomic"
 	"syscall"
 
-	"taxilake/lakekit/oss"
+	"taxilake/lakekit/blob"
 )
 
 // FailpointVariable is the environment variable that lets a process with a
@@ -113,18 +113,18 @@ func (o *Options) arm() error {
 
 // failpointBucket passes the points around each write.
 type failpointBucket struct {
-	oss.Bucket
+	blob.Bucket
 	f *failpoint
 	// step names the step that writes a key; "" is none of interest.
 	step func(ctx context.Context, key string) string
 }
 
-// Put implements oss.Bucket.
+// Put implements blob.Bucket.
 func (b failpointBucket) Put(ctx context.Context, key string, body io.ReadSeeker) error {
 	return b.write(ctx, key, body, b.Bucket.Put)
 }
 
-// PutIfAbsent implements oss.Bucket.
+// PutIfAbsent implements blob.Bucket.
 func (b failpointBucket) PutIfAbsent(ctx context.Context, key string, body io.ReadSeeker) error {
 	return b.write(ctx, key, body, b.Bucket.PutIfAbsent)
 }
@@ -145,7 +145,7 @@ func (b failpointBucket) write(ctx context.Context, key string, body io.ReadSeek
 	return err
 }
 
-// Delete implements oss.Bucket. In a checkpoint only the purge deletes.
+// Delete implements blob.Bucket. In a checkpoint only the purge deletes.
 func (b failpointBucket) Delete(ctx context.Context, keys ...string) error {
 	if b.step(ctx, keys[0]) != "offsets" {
 		return b.Bucket.Delete(ctx, keys...)

@@ -17,9 +17,9 @@ import (
 	"github.com/apache/arrow-go/v18/arrow/memory"
 
 	"taxilake/lakekit/api"
+	"taxilake/lakekit/blob"
+	"taxilake/lakekit/blob/blobtest"
 	"taxilake/lakekit/delta"
-	"taxilake/lakekit/oss"
-	"taxilake/lakekit/oss/osstest"
 )
 
 var errStoreDown = errors.New("the store is down")
@@ -27,16 +27,16 @@ var errStoreDown = errors.New("the store is down")
 // process is a store as one run of a query sees it, until the run is killed:
 // from its nth call on nothing the run does has an effect.
 type process struct {
-	*osstest.FaultBucket
+	*blobtest.FaultBucket
 	calls  atomic.Int64
 	killAt int64
 	dead   chan struct{}
 	once   sync.Once
 }
 
-func newProcess(store oss.Bucket, killAt int64) *process {
+func newProcess(store blob.Bucket, killAt int64) *process {
 	p := &process{killAt: killAt, dead: make(chan struct{})}
-	p.FaultBucket = osstest.Faults(store, func(op, key string) error {
+	p.FaultBucket = blobtest.Faults(store, func(op, key string) error {
 		if p.calls.Add(1) < p.killAt {
 			return nil
 		}
@@ -83,7 +83,7 @@ func TestKilledAtEveryStep(t *testing.T) {
 	n := int64(1)
 	for ; ; n++ {
 		// The topic stays; table, checkpoint and dead letters are new each time.
-		template.store = oss.NewMemory("lake")
+		template.store = blob.NewMemory("lake")
 		template.createTable(nil)
 		o := o.on(template.store)
 		if !template.runAndKill(o, n) {
@@ -142,11 +142,11 @@ func TestStoreFailsAndLosesAnswers(t *testing.T) {
 			var mu sync.Mutex
 			random := rand.New(rand.NewPCG(seed, 0))
 			fails := 0
-			faulty := osstest.Faults(w.store, func(op, key string) error {
+			faulty := blobtest.Faults(w.store, func(op, key string) error {
 				mu.Lock()
 				defer mu.Unlock()
 				// Cleaning up is tried once: the next vacuum does the rest.
-				if strings.HasSuffix(op, osstest.Delete) || random.Float64() > 0.08 {
+				if strings.HasSuffix(op, blobtest.Delete) || random.Float64() > 0.08 {
 					return nil
 				}
 				fails++
@@ -175,7 +175,7 @@ func TestStoreDown(t *testing.T) {
 	w.sendRecords(10)
 	var down atomic.Bool
 	down.Store(true)
-	o := w.options().on(osstest.Faults(w.store, func(op, key string) error {
+	o := w.options().on(blobtest.Faults(w.store, func(op, key string) error {
 		if down.Load() {
 			return errStoreDown
 		}
@@ -215,9 +215,9 @@ func TestCompactionFails(t *testing.T) {
 	w.createTable(map[string]string{delta.AutoCompactKey: "true"})
 	var sick atomic.Bool
 	sick.Store(true)
-	o := w.options().on(osstest.Faults(w.store, func(op, key string) error {
+	o := w.options().on(blobtest.Faults(w.store, func(op, key string) error {
 		// Only a compaction reads data files.
-		if sick.Load() && (op == osstest.Get || op == osstest.GetRange) && strings.HasPrefix(key, tablePrefix+"/part-") {
+		if sick.Load() && (op == blobtest.Get || op == blobtest.GetRange) && strings.HasPrefix(key, tablePrefix+"/part-") {
 			return errStoreDown
 		}
 		return nil
@@ -268,7 +268,7 @@ func TestCompactionSkips(t *testing.T) {
 	w.wipe(tablePrefix)
 	w.createTable(map[string]string{delta.AutoCompactKey: "true"})
 	// A file with an id that is null, which the table's schema forbids.
-	elsewhere := oss.NewMemory("elsewhere")
+	elsewhere := blob.NewMemory("elsewhere")
 	wrong := delta.Schema{Fields: slices.Clone(recordSchema.Fields)}
 	wrong.Fields[0].Nullable = true
 	other, err := delta.Create(t.Context(), elsewhere, delta.Definition{Schema: wrong})
@@ -287,7 +287,7 @@ func TestCompactionSkips(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	content, err := oss.ReadAll(t.Context(), elsewhere, adds[0].Path)
+	content, err := blob.ReadAll(t.Context(), elsewhere, adds[0].Path)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -336,7 +336,7 @@ func TestBeginsBesideAnotherRun(t *testing.T) {
 	w.mustRun(w.options())
 	for n := int64(1); ; n++ {
 		var calls atomic.Int64
-		store := osstest.Faults(w.store, func(op, key string) error {
+		store := blobtest.Faults(w.store, func(op, key string) error {
 			if calls.Add(1) == n {
 				for range 2 {
 					w.sendRecords(1)

@@ -22,10 +22,10 @@ import (
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"taxilake/lakekit/blob"
+	"taxilake/lakekit/blob/blobtest"
 	"taxilake/lakekit/delta"
 	"taxilake/lakekit/kafka"
-	"taxilake/lakekit/oss"
-	"taxilake/lakekit/oss/osstest"
 )
 
 // Every fault ends with the same verdict: of the records that the broker has
@@ -84,7 +84,7 @@ func newRealWorld(t testing.TB, partitions int32) *world {
 		t.Fatal(err)
 	}
 	t.Cleanup(admin.Close)
-	w := &world{t: t, servers: servers, topic: "faults-" + strings.ToLower(rand.Text()[:10]), admin: admin, store: oss.NewMemory("lake")}
+	w := &world{t: t, servers: servers, topic: "faults-" + strings.ToLower(rand.Text()[:10]), admin: admin, store: blob.NewMemory("lake")}
 	created, err := admin.CreateTopics(t.Context(), []confluent.TopicSpecification{{Topic: w.topic, NumPartitions: int(partitions), ReplicationFactor: 1}})
 	if err != nil || created[0].Error.Code() != confluent.ErrNoError {
 		t.Fatal(err, created)
@@ -139,7 +139,7 @@ func (w *world) checkReferencedFiles(prefix string) {
 func (w *world) onDisk() (dir string) {
 	w.t.Helper()
 	dir = w.t.TempDir()
-	store, err := oss.OpenDir(dir)
+	store, err := blob.OpenDir(dir)
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -222,7 +222,7 @@ func killedAtEveryFailpoint(w *world) {
 	const after = 60 // records
 	aged := w.agedStore(logEntriesKept + 5)
 	fresh := w.t.TempDir()
-	w.store = must(oss.OpenDir(fresh))(w.t)
+	w.store = must(blob.OpenDir(fresh))(w.t)
 	w.createTable(nil)
 	w.sendRecords(after / 2)
 	w.send("poison", "poison", "poison", "poison", "poison", "poison")
@@ -243,7 +243,7 @@ func killedAtEveryFailpoint(w *world) {
 		if signal := victim.await(); signal != syscall.SIGKILL {
 			w.t.Fatalf("%s: it ended by %v: %s", name, signal, victim.errors.String())
 		}
-		w.store = must(oss.OpenDir(dir))(w.t)
+		w.store = must(blob.OpenDir(dir))(w.t)
 		w.mustRun(w.options())
 		w.checkExactlyOnce()
 		w.checkReferencedFiles(tablePrefix)
@@ -265,9 +265,9 @@ func (w *world) agedStore(batches int) (dir string) {
 	dir = w.onDisk()
 	w.createTable(map[string]string{delta.AutoCompactKey: "true", delta.CheckpointIntervalKey: "5"})
 	w.sendRecords(batches * int(w.partitions())) // a batch takes one of each at least
-	o := w.options().on(osstest.Faults(w.store, func(op, key string) error {
+	o := w.options().on(blobtest.Faults(w.store, func(op, key string) error {
 		// Only a compaction reads data files; it is left to the victims.
-		if op == osstest.Get || op == osstest.GetRange {
+		if op == blobtest.Get || op == blobtest.GetRange {
 			if strings.HasPrefix(key, tablePrefix+"/part-") {
 				return errStoreDown
 			}
@@ -498,7 +498,7 @@ func partitionsAdded(w *world) {
 }
 
 func storeSlow(w *world) {
-	o := w.options().on(osstest.Faults(w.store, func(op, key string) error {
+	o := w.options().on(blobtest.Faults(w.store, func(op, key string) error {
 		time.Sleep(time.Duration(mathrand.Int64N(int64(10 * time.Millisecond))))
 		return nil
 	}))
@@ -514,7 +514,7 @@ func storeSlow(w *world) {
 // late is a store whose writes may happen long after the caller was told that
 // they took too long.
 type late struct {
-	oss.Bucket
+	blob.Bucket
 	mu     sync.Mutex
 	random *mathrand.Rand
 	held   []func()
@@ -578,7 +578,7 @@ func storeAnswersLate(w *world) {
 
 // quota is a store on a disk with so many bytes left.
 type quota struct {
-	oss.Bucket
+	blob.Bucket
 	left atomic.Int64
 }
 

@@ -5,8 +5,8 @@ import (
 	"strings"
 	"testing"
 
+	"taxilake/lakekit/blob"
 	"taxilake/lakekit/delta"
-	"taxilake/lakekit/oss"
 )
 
 // A query does not begin where one of its folders is partly another's, and
@@ -21,7 +21,7 @@ func TestFoldersOfOthers(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if _, err := delta.Create(t.Context(), oss.Prefix(w.store, "free/t"), delta.Definition{Schema: recordSchema}); err != nil {
+	if _, err := delta.Create(t.Context(), blob.Prefix(w.store, "free/t"), delta.Definition{Schema: recordSchema}); err != nil {
 		t.Fatal(err)
 	}
 	for key, content := range w.files("free/t") { // a table of other makers, in a checkpoint's folder
@@ -41,7 +41,7 @@ func TestFoldersOfOthers(t *testing.T) {
 		{"around/t", logPrefix, deadPrefix, "lies in the checkpoint oss://lake/around"},
 	} {
 		o := w.options()
-		o.Table, o.Checkpoint, o.DeadLetters = oss.Prefix(w.store, test.table), oss.Prefix(w.store, test.checkpoint), oss.Prefix(w.store, test.deadLetters)
+		o.Table, o.Checkpoint, o.DeadLetters = blob.Prefix(w.store, test.table), blob.Prefix(w.store, test.checkpoint), blob.Prefix(w.store, test.deadLetters)
 		q, err := Start(t.Context(), o)
 		if err == nil {
 			stop(t, q)

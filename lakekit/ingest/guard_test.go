@@ -13,8 +13,8 @@ import (
 
 	confluent "github.com/confluentinc/confluent-kafka-go/v2/kafka"
 
+	"taxilake/lakekit/blob"
 	"taxilake/lakekit/delta"
-	"taxilake/lakekit/oss"
 )
 
 // deleteRecords removes the records before an offset, as retention does.
@@ -157,10 +157,10 @@ func TestGuards(t *testing.T) {
 			func(w *world, o *Options) { o.DeadLetters = o.Table },
 			ErrOptions, []string{"dead letters"}},
 		{"a checkpoint in the folder of the table",
-			func(w *world, o *Options) { o.Checkpoint = oss.Prefix(w.store, tablePrefix+"/checkpoint") },
+			func(w *world, o *Options) { o.Checkpoint = blob.Prefix(w.store, tablePrefix+"/checkpoint") },
 			ErrOptions, []string{"a folder of its own"}},
 		{"a checkpoint around the dead letters",
-			func(w *world, o *Options) { o.Checkpoint = oss.Prefix(w.store, "delta") },
+			func(w *world, o *Options) { o.Checkpoint = blob.Prefix(w.store, "delta") },
 			ErrOptions, []string{"a folder of its own"}},
 		{"no such Kafka property",
 			func(w *world, o *Options) { o.Kafka["bootstrap.server"] = "x" },
@@ -256,7 +256,7 @@ func (w *world) put(key, content string) {
 }
 
 func (w *world) snapshotVersion() int64 {
-	table, err := delta.Open(w.t.Context(), oss.Prefix(w.store, tablePrefix))
+	table, err := delta.Open(w.t.Context(), blob.Prefix(w.store, tablePrefix))
 	if err != nil {
 		return -1
 	}

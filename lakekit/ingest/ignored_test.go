@@ -8,8 +8,8 @@ import (
 	"strings"
 	"testing"
 
+	"taxilake/lakekit/blob"
 	"taxilake/lakekit/delta"
-	"taxilake/lakekit/oss"
 )
 
 // ignoringSchema has a column of each kind that fields can be in.
@@ -213,7 +213,7 @@ func TestRefuseUnknownFields(t *testing.T) {
 	w.next = 5
 	w.checkExactlyOnce()
 	w.checkNoOrphans(deadPrefix)
-	if _, err := delta.Open(t.Context(), oss.Prefix(w.store, deadPrefix)); err != nil {
+	if _, err := delta.Open(t.Context(), blob.Prefix(w.store, deadPrefix)); err != nil {
 		t.Error(err)
 	}
 }

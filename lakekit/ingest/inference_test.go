@@ -5,8 +5,8 @@ import (
 	"strings"
 	"testing"
 
+	"taxilake/lakekit/blob"
 	"taxilake/lakekit/delta"
-	"taxilake/lakekit/oss"
 )
 
 // inferred are the columns that records add to a table, decoded in turn.
@@ -93,7 +93,7 @@ func FuzzMergeSchema(f *testing.F) {
 	f.Fuzz(func(t *testing.T, record string) {
 		fields := inferred(t, idSchema, record)
 		schema := delta.Schema{Fields: append(idSchema.Fields[:1:1], fields...)}
-		if _, err := delta.Create(t.Context(), oss.NewMemory("lake"), delta.Definition{Schema: schema}); err != nil {
+		if _, err := delta.Create(t.Context(), blob.NewMemory("lake"), delta.Definition{Schema: schema}); err != nil {
 			t.Fatalf("%q adds %s: %v", record, describeFields(fields), err)
 		}
 		if len(fields) == 0 {

@@ -16,14 +16,14 @@ import (
 	confluent "github.com/confluentinc/confluent-kafka-go/v2/kafka"
 
 	"taxilake/lakekit/api"
+	"taxilake/lakekit/blob"
 	"taxilake/lakekit/delta"
-	"taxilake/lakekit/oss"
 )
 
 // DeadLetters are the newest records of a dead-letter table, by their time in
 // Kafka, at most limit; none when the table is not there, which is when the
 // first record is refused.
-func DeadLetters(ctx context.Context, bucket oss.Bucket, limit int) ([]api.DeadLetter, error) {
+func DeadLetters(ctx context.Context, bucket blob.Bucket, limit int) ([]api.DeadLetter, error) {
 	table, err := delta.Open(ctx, bucket)
 	if errors.Is(err, delta.ErrNotTable) {
 		return nil, nil

@@ -8,8 +8,8 @@ import (
 	"strings"
 	"time"
 
+	"taxilake/lakekit/blob"
 	"taxilake/lakekit/kafka"
-	"taxilake/lakekit/oss"
 )
 
 // Options of a streaming query, by Spark's names. What is not said otherwise
@@ -49,10 +49,10 @@ type Options struct {
 	Trigger        Trigger
 
 	// Table is the root of the Delta table, Checkpoint of the query's folder.
-	Table, Checkpoint oss.Bucket
+	Table, Checkpoint blob.Bucket
 	// DeadLetters is the root of the Delta table for records that do not fit;
 	// it is created when the first one comes.
-	DeadLetters oss.Bucket
+	DeadLetters blob.Bucket
 	// IncludeHeaders puts the headers of a record into the table's column
 	// headers, of Spark's type array<struct<key:string,value:binary>> and null
 	// for a record without any, and into a column of that name of the dead
@@ -160,7 +160,7 @@ func (o Options) withDefaults() (Options, error) {
 }
 
 // overlap says that two folders are one, or one of them is in the other.
-func overlap(a, b oss.Bucket) bool {
+func overlap(a, b blob.Bucket) bool {
 	x, y := folder(a)+"/", folder(b)+"/"
 	return strings.HasPrefix(x, y) || strings.HasPrefix(y, x)
 }

@@ -16,8 +16,8 @@ import (
 	confluent "github.com/confluentinc/confluent-kafka-go/v2/kafka"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"taxilake/lakekit/blob"
 	"taxilake/lakekit/delta"
-	"taxilake/lakekit/oss"
 )
 
 func TestOptionsThatAreRefused(t *testing.T) {
@@ -266,7 +266,7 @@ func TestIncludeHeaders(t *testing.T) {
 	if got, want := w.column("headers"), []string{headers, "null", "null"}; !slices.Equal(got, want) {
 		t.Errorf("headers %v, want %v", got, want)
 	}
-	letters, err := DeadLetters(t.Context(), oss.Prefix(w.store, deadPrefix), 10)
+	letters, err := DeadLetters(t.Context(), blob.Prefix(w.store, deadPrefix), 10)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -350,7 +350,7 @@ func TestMergeSchemaKilledAtEveryStep(t *testing.T) {
 	o.MergeSchema = true
 	n := int64(1)
 	for ; ; n++ {
-		w.store = oss.NewMemory("lake")
+		w.store = blob.NewMemory("lake")
 		w.createTable(nil)
 		o := o.on(w.store)
 		if !w.runAndKill(o, n) {
@@ -444,11 +444,11 @@ func TestDrainAndStopNow(t *testing.T) {
 
 // stuckStore never finishes the upload of a data file.
 type stuckStore struct {
-	oss.Bucket
+	blob.Bucket
 	stuck chan struct{}
 }
 
-func newStuckStore(store oss.Bucket) stuckStore { return stuckStore{store, make(chan struct{}, 1)} }
+func newStuckStore(store blob.Bucket) stuckStore { return stuckStore{store, make(chan struct{}, 1)} }
 
 func (s stuckStore) Put(ctx context.Context, key string, body io.ReadSeeker) error {
 	if !strings.HasSuffix(key, ".parquet") {

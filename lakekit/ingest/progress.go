@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"taxilake/lakekit/api"
-	"taxilake/lakekit/oss"
+	"taxilake/lakekit/blob"
 )
 
 // triggerTimes measures the parts of a trigger, by Spark's names.
@@ -70,7 +70,7 @@ func (q *Query) Status() api.StreamStatus {
 }
 
 // folder is a bucket's root as people write it.
-func folder(bucket oss.Bucket) string { return strings.TrimSuffix(bucket.URI(""), "/") }
+func folder(bucket blob.Bucket) string { return strings.TrimSuffix(bucket.URI(""), "/") }
 
 func (q *Query) setMessage(message string, dataAvailable, triggerActive bool) {
 	q.mu.Lock()

@@ -14,7 +14,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"taxilake/lakekit/api"
-	"taxilake/lakekit/oss"
+	"taxilake/lakekit/blob"
 )
 
 func TestBacklogThenLive(t *testing.T) {
@@ -435,7 +435,7 @@ func TestSubscriptionChangesKilledAtEveryStep(t *testing.T) {
 // which one is killed at its nth call to the store; it says whether it was.
 func (w *world) changeSubscription(victim int, n int64) (killed bool) {
 	w.t.Helper()
-	w.store = oss.NewMemory("lake")
+	w.store = blob.NewMemory("lake")
 	w.createTable(nil)
 	ends := []string{ // of the runs: the topics and how far each is read
 		`{"nyc_taxi_data":{"0":1},"other":{"0":1}}`,

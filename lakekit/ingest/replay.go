@@ -16,13 +16,13 @@ import (
 	"github.com/apache/arrow-go/v18/arrow/memory"
 
 	"taxilake/lakekit/api"
+	"taxilake/lakekit/blob"
 	"taxilake/lakekit/delta"
-	"taxilake/lakekit/oss"
 )
 
 // ReplayOptions say which dead letters to decode again, and into which table.
 type ReplayOptions struct {
-	Table, DeadLetters oss.Bucket
+	Table, DeadLetters blob.Bucket
 	Required           []string // as in Options
 	// IgnoreUnknownFields moves also letters that were refused only because fields
 	// of them would be ignored; without it they stay until there are columns.
@@ -141,7 +141,7 @@ func replayKey(number int64) string { return replayFolder + strconv.FormatInt(nu
 
 // unfinished are the rounds whose plan is there.
 func (r *replayer) unfinished(ctx context.Context) (rounds []*replayRound, err error) {
-	for object, err := range r.options.DeadLetters.List(ctx, oss.ListOptions{Prefix: replayFolder}) {
+	for object, err := range r.options.DeadLetters.List(ctx, blob.ListOptions{Prefix: replayFolder}) {
 		if err != nil {
 			return nil, fmt.Errorf("look for unfinished replays: %w", err)
 		}
@@ -149,8 +149,8 @@ func (r *replayer) unfinished(ctx context.Context) (rounds []*replayRound, err e
 		if err != nil {
 			continue
 		}
-		content, err := oss.ReadAll(ctx, r.options.DeadLetters, object.Key)
-		if errors.Is(err, oss.ErrNotExist) { // just carried out by somebody else
+		content, err := blob.ReadAll(ctx, r.options.DeadLetters, object.Key)
+		if errors.Is(err, blob.ErrNotExist) { // just carried out by somebody else
 			continue
 		}
 		if err != nil {
@@ -307,7 +307,7 @@ func (r *replayer) commitRows(ctx context.Context, table *delta.Snapshot, round 
 		if err != nil {
 			return false, err
 		}
-		if _, err := r.table.Bucket().Head(ctx, key); errors.Is(err, oss.ErrNotExist) {
+		if _, err := r.table.Bucket().Head(ctx, key); errors.Is(err, blob.ErrNotExist) {
 			return false, nil
 		} else if err != nil {
 			return false, err

@@ -18,13 +18,13 @@ import (
 	confluent "github.com/confluentinc/confluent-kafka-go/v2/kafka"
 
 	"taxilake/lakekit/api"
+	"taxilake/lakekit/blob"
 	"taxilake/lakekit/delta"
 	"taxilake/lakekit/kafka/kafkatest"
-	"taxilake/lakekit/oss"
 )
 
-func (w *world) replayOptions(store oss.Bucket) ReplayOptions {
-	return ReplayOptions{Table: oss.Prefix(store, tablePrefix), DeadLetters: oss.Prefix(store, deadPrefix), Clock: fastClock{}, Logger: slog.New(slog.DiscardHandler)}
+func (w *world) replayOptions(store blob.Bucket) ReplayOptions {
+	return ReplayOptions{Table: blob.Prefix(store, tablePrefix), DeadLetters: blob.Prefix(store, deadPrefix), Clock: fastClock{}, Logger: slog.New(slog.DiscardHandler)}
 }
 
 func (w *world) mustReplay() api.DeadLetterReplay {
@@ -41,7 +41,7 @@ func (w *world) mustReplay() api.DeadLetterReplay {
 func (w *world) replaceTable(schema delta.Schema) {
 	w.t.Helper()
 	w.wipe(tablePrefix)
-	if _, err := delta.Create(w.t.Context(), oss.Prefix(w.store, tablePrefix), delta.Definition{Schema: schema}); err != nil {
+	if _, err := delta.Create(w.t.Context(), blob.Prefix(w.store, tablePrefix), delta.Definition{Schema: schema}); err != nil {
 		w.t.Fatal(err)
 	}
 }
@@ -111,7 +111,7 @@ func TestReplayKilledAtEveryStep(t *testing.T) {
 	letters := template.files(deadPrefix)
 	n := int64(1)
 	for ; ; n++ {
-		w := &world{t: t, store: oss.NewMemory("lake"), next: template.next}
+		w := &world{t: t, store: blob.NewMemory("lake"), next: template.next}
 		for key, content := range letters {
 			w.put(deadPrefix+"/"+key, content)
 		}
@@ -251,7 +251,7 @@ func TestReplayRefuses(t *testing.T) {
 		t.Errorf("the table as its dead letters: %v", err)
 	}
 	other := w.replayOptions(w.store)
-	other.DeadLetters = oss.Prefix(w.store, "delta/other")
+	other.DeadLetters = blob.Prefix(w.store, "delta/other")
 	if _, err := delta.Create(t.Context(), other.DeadLetters, delta.Definition{Schema: recordSchema}); err != nil {
 		t.Fatal(err)
 	}
@@ -266,13 +266,13 @@ func TestReplayRefuses(t *testing.T) {
 
 func TestDeadLettersNewestFirst(t *testing.T) {
 	w := newWorld(t, 1)
-	none, err := DeadLetters(t.Context(), oss.Prefix(w.store, deadPrefix), 10)
+	none, err := DeadLetters(t.Context(), blob.Prefix(w.store, deadPrefix), 10)
 	if err != nil || len(none) != 0 {
 		t.Errorf("%v, %v", none, err)
 	}
 	w.send("a", "b", "c")
 	w.mustRun(w.options())
-	letters, err := DeadLetters(t.Context(), oss.Prefix(w.store, deadPrefix), 2)
+	letters, err := DeadLetters(t.Context(), blob.Prefix(w.store, deadPrefix), 2)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -353,7 +353,7 @@ func (w *world) sendAt(value string, timestamps ...int64) {
 // checkTimestamps wants dead letters with these timestamps, the newest first.
 func (w *world) checkTimestamps(want ...int64) {
 	w.t.Helper()
-	letters, err := DeadLetters(w.t.Context(), oss.Prefix(w.store, deadPrefix), 100)
+	letters, err := DeadLetters(w.t.Context(), blob.Prefix(w.store, deadPrefix), 100)
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -392,7 +392,7 @@ func TestDeadLettersOfAnOlderTable(t *testing.T) {
 	for name, fields := range map[string][]delta.Field{"without headers": letterFields, "with headers": append(slices.Clip(letterFields), headersField)} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t, 1)
-			table, err := delta.Create(t.Context(), oss.Prefix(w.store, deadPrefix), delta.Definition{Schema: delta.Schema{Fields: fields}})
+			table, err := delta.Create(t.Context(), blob.Prefix(w.store, deadPrefix), delta.Definition{Schema: delta.Schema{Fields: fields}})
 			if err != nil {
 				t.Fatal(err)
 			}

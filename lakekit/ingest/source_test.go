@@ -8,8 +8,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"taxilake/lakekit/api"
-	"taxilake/lakekit/oss"
-	"taxilake/lakekit/oss/osstest"
+	"taxilake/lakekit/blob"
+	"taxilake/lakekit/blob/blobtest"
 )
 
 // A partition that has reached the end of its range while another has not is
@@ -119,8 +119,8 @@ func TestRetriesAreReported(t *testing.T) {
 }
 
 // failingCommits fails the record of a commit in the checkpoint a few times.
-func failingCommits(store oss.Bucket, failures *int) oss.Bucket {
-	return osstest.Faults(store, func(op, key string) error {
+func failingCommits(store blob.Bucket, failures *int) blob.Bucket {
+	return blobtest.Faults(store, func(op, key string) error {
 		if strings.Contains(key, "commits/") && strings.HasPrefix(op, "put") && *failures > 0 {
 			*failures--
 			return errStoreDown

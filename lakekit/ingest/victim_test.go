@@ -15,8 +15,8 @@ import (
 	"testing"
 	"time"
 
+	"taxilake/lakekit/blob"
 	"taxilake/lakekit/broker"
-	"taxilake/lakekit/oss"
 )
 
 // These make a run of this test binary a query, or a broker, to be killed.
@@ -54,7 +54,7 @@ func runVictimQuery(text string) error {
 	if err := json.Unmarshal([]byte(text), &order); err != nil {
 		return err
 	}
-	store, err := oss.OpenDir(order.Dir)
+	store, err := blob.OpenDir(order.Dir)
 	if err != nil {
 		return err
 	}

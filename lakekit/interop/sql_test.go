@@ -5,8 +5,8 @@ import (
 	"sync"
 	"testing"
 
+	"taxilake/lakekit/blob"
 	"taxilake/lakekit/delta"
-	"taxilake/lakekit/oss"
 	"taxilake/lakekit/query"
 )
 
@@ -27,7 +27,7 @@ func counted(t testing.TB, dir string) {
 	same(t, "rows by SQL", result.Rows[0][0].(int64), int64(len(scanned(t, snapshot(t, table)))))
 }
 
-func bucket(t testing.TB, dir string) oss.Bucket {
+func bucket(t testing.TB, dir string) blob.Bucket {
 	t.Helper()
-	return must[*oss.Dir](t)(oss.OpenDir(dir))
+	return must[*blob.Dir](t)(blob.OpenDir(dir))
 }

@@ -21,11 +21,11 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"taxilake/lakekit/blob"
+	"taxilake/lakekit/blob/blobtest"
 	"taxilake/lakekit/delta"
 	"taxilake/lakekit/ingest"
 	"taxilake/lakekit/kafka"
-	"taxilake/lakekit/oss"
-	"taxilake/lakekit/oss/osstest"
 )
 
 // lake is a topic, and a folder with the table and the checkpoint of the
@@ -92,7 +92,7 @@ func (l *lake) send() {
 
 // ours lets our query take what is in the topic. A hook that returns errKilled
 // is the end of its process: whatever it still tries reaches nothing.
-func (l *lake) ours(hook osstest.Hook) {
+func (l *lake) ours(hook blobtest.Hook) {
 	l.t.Helper()
 	for _, folder := range []string{l.table(), l.checkpoint()} {
 		if err := os.MkdirAll(folder, 0o755); err != nil {
@@ -106,7 +106,7 @@ func (l *lake) ours(hook osstest.Hook) {
 	var dead atomic.Bool
 	killed := make(chan struct{})
 	if hook != nil {
-		store = osstest.Faults(store, func(op, key string) error {
+		store = blobtest.Faults(store, func(op, key string) error {
 			if dead.Load() {
 				return errKilled
 			}
@@ -124,9 +124,9 @@ func (l *lake) ours(hook osstest.Hook) {
 		StartingOffsets:      "earliest",
 		MaxOffsetsPerTrigger: offsetsPerTrigger,
 		Trigger:              ingest.AvailableNow(),
-		Table:                oss.Prefix(store, "table"),
-		Checkpoint:           oss.Prefix(store, "checkpoint"),
-		DeadLetters:          oss.Prefix(store, "dead_letters"),
+		Table:                blob.Prefix(store, "table"),
+		Checkpoint:           blob.Prefix(store, "checkpoint"),
+		DeadLetters:          blob.Prefix(store, "dead_letters"),
 		Logger:               slog.New(slog.NewTextHandler(io.Discard, nil)),
 	}))
 	if hook != nil {
@@ -146,7 +146,7 @@ func (l *lake) ours(hook osstest.Hook) {
 var errKilled = errors.New("killed")
 
 // kill is a hook that ends the query at the first such operation on a key.
-func kill(operation, key string) osstest.Hook { return osstest.FailNth(operation, key, 1, errKilled) }
+func kill(operation, key string) blobtest.Hook { return blobtest.FailNth(operation, key, 1, errKilled) }
 
 // spark lets Spark take what is in the topic.
 func (l *lake) spark() {
@@ -254,13 +254,13 @@ func TestRealHandover(t *testing.T) {
 			}
 		}, sparks, ours}},
 
-		{"ours killed before the plan of the first batch, then spark", []func(*lake){killed(osstest.PutIfAbsent, "checkpoint/offsets/0"), sparks}},
-		{"ours killed after the plan of the first batch, then spark", []func(*lake){killed(osstest.After+osstest.PutIfAbsent, "checkpoint/offsets/0"), sparks}},
-		{"ours killed after the plan, then spark", []func(*lake){ours, killed(osstest.After+osstest.PutIfAbsent, "checkpoint/offsets/4"), sparks, ours}},
-		{"ours killed before the commit in the table, then spark", []func(*lake){ours, killed(osstest.PutIfAbsent, "table/_delta_log/*5.json"), sparks, ours}},
-		{"ours killed after the commit in the table, then spark", []func(*lake){ours, killed(osstest.After+osstest.PutIfAbsent, "table/_delta_log/*5.json"), sparks, ours}},
-		{"ours killed before the end of the batch is noted, then spark", []func(*lake){ours, killed(osstest.PutIfAbsent, "checkpoint/commits/5"), sparks, ours}},
-		{"ours killed after the end of the batch is noted, then spark", []func(*lake){ours, killed(osstest.After+osstest.PutIfAbsent, "checkpoint/commits/4"), sparks, ours}},
+		{"ours killed before the plan of the first batch, then spark", []func(*lake){killed(blobtest.PutIfAbsent, "checkpoint/offsets/0"), sparks}},
+		{"ours killed after the plan of the first batch, then spark", []func(*lake){killed(blobtest.After+blobtest.PutIfAbsent, "checkpoint/offsets/0"), sparks}},
+		{"ours killed after the plan, then spark", []func(*lake){ours, killed(blobtest.After+blobtest.PutIfAbsent, "checkpoint/offsets/4"), sparks, ours}},
+		{"ours killed before the commit in the table, then spark", []func(*lake){ours, killed(blobtest.PutIfAbsent, "table/_delta_log/*5.json"), sparks, ours}},
+		{"ours killed after the commit in the table, then spark", []func(*lake){ours, killed(blobtest.After+blobtest.PutIfAbsent, "table/_delta_log/*5.json"), sparks, ours}},
+		{"ours killed before the end of the batch is noted, then spark", []func(*lake){ours, killed(blobtest.PutIfAbsent, "checkpoint/commits/5"), sparks, ours}},
+		{"ours killed after the end of the batch is noted, then spark", []func(*lake){ours, killed(blobtest.After+blobtest.PutIfAbsent, "checkpoint/commits/4"), sparks, ours}},
 
 		{"spark without the end of its batch, then ours", []func(*lake){sparks, forget(false), ours, sparks}},
 		{"spark without the commit in the table, then ours", []func(*lake){sparks, forget(true), ours, sparks}},

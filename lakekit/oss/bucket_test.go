@@ -5,43 +5,18 @@ import (
 	"path/filepath"
 	"testing"
 
+	"taxilake/lakekit/blob"
+	"taxilake/lakekit/blob/blobtest"
 	"taxilake/lakekit/oss"
 	"taxilake/lakekit/oss/ossserver"
-	"taxilake/lakekit/oss/osstest"
 )
 
-func TestMemory(t *testing.T) {
-	osstest.AcceptanceTest(t, func(*testing.T) oss.Bucket { return oss.NewMemory("lake") })
-}
-
-func TestDir(t *testing.T) {
-	osstest.AcceptanceTest(t, openDir)
-}
-
-func TestPrefix(t *testing.T) {
-	osstest.AcceptanceTest(t, func(*testing.T) oss.Bucket {
-		return oss.Prefix(oss.Prefix(oss.NewMemory("lake"), "classes/alice/"), "delta/t")
-	})
-}
-
-func TestPrefixOfDir(t *testing.T) {
-	osstest.AcceptanceTest(t, func(t *testing.T) oss.Bucket { return oss.Prefix(openDir(t), "delta") })
-}
-
-func openDir(t *testing.T) oss.Bucket {
-	dir, err := oss.OpenDir(t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
-	return dir
-}
-
 func TestClientV4(t *testing.T) {
-	osstest.AcceptanceTest(t, func(t *testing.T) oss.Bucket { return openClient(t, "cn-hangzhou") })
+	blobtest.AcceptanceTest(t, func(t *testing.T) blob.Bucket { return openClient(t, "cn-hangzhou") })
 }
 
 func TestClientV1(t *testing.T) {
-	osstest.AcceptanceTest(t, func(t *testing.T) oss.Bucket { return openClient(t, "") })
+	blobtest.AcceptanceTest(t, func(t *testing.T) blob.Bucket { return openClient(t, "") })
 }
 
 // openClient is a client of an embedded server with an empty bucket.

@@ -17,7 +17,7 @@ import (
 
 	sdk "github.com/aliyun/aliyun-oss-go-sdk/oss"
 
-	"taxilake/lakekit/oss/internal/folder"
+	"taxilake/lakekit/blob"
 )
 
 // ClientConfig says how to reach a bucket of Object Storage Service.
@@ -200,37 +200,37 @@ func (c *Client) LocalPath(key string) string {
 }
 
 // Head implements Bucket.
-func (c *Client) Head(ctx context.Context, key string) (ObjectInfo, error) {
+func (c *Client) Head(ctx context.Context, key string) (blob.ObjectInfo, error) {
 	var header http.Header
 	err := c.retryKey(ctx, "head", key, func() (err error) {
 		header, err = c.bucket.GetObjectDetailedMeta(key, sdk.WithContext(ctx))
 		return err
 	})
 	if err != nil {
-		return ObjectInfo{}, err
+		return blob.ObjectInfo{}, err
 	}
 	size, err := strconv.ParseInt(header.Get("Content-Length"), 10, 64)
 	if err != nil {
-		return ObjectInfo{}, c.fail("head", key, fmt.Errorf("answer without a valid Content-Length: %w", err))
+		return blob.ObjectInfo{}, c.fail("head", key, fmt.Errorf("answer without a valid Content-Length: %w", err))
 	}
 	modified, err := http.ParseTime(header.Get("Last-Modified"))
 	if err != nil {
-		return ObjectInfo{}, c.fail("head", key, fmt.Errorf("answer without a valid Last-Modified: %w", err))
+		return blob.ObjectInfo{}, c.fail("head", key, fmt.Errorf("answer without a valid Last-Modified: %w", err))
 	}
-	return ObjectInfo{Key: key, Size: size, ETag: unquoted(header.Get("ETag")), LastModified: modified}, nil
+	return blob.ObjectInfo{Key: key, Size: size, ETag: unquoted(header.Get("ETag")), LastModified: modified}, nil
 }
 
 func unquoted(etag string) string { return strings.Trim(etag, `"`) }
 
 // List implements Bucket.
-func (c *Client) List(ctx context.Context, opts ListOptions) iter.Seq2[ObjectInfo, error] {
-	return func(yield func(ObjectInfo, error) bool) {
-		if err := checkDelimiter(opts.Delimiter); err != nil {
-			yield(ObjectInfo{}, c.fail("list", opts.Prefix, err))
+func (c *Client) List(ctx context.Context, opts blob.ListOptions) iter.Seq2[blob.ObjectInfo, error] {
+	return func(yield func(blob.ObjectInfo, error) bool) {
+		if err := opts.Check(); err != nil {
+			yield(blob.ObjectInfo{}, c.fail("list", opts.Prefix, err))
 			return
 		}
 		within, last := opts.Prefix[:strings.LastIndex(opts.Prefix, "/")+1], path.Base(opts.Prefix)
-		if within != "" && folder.CheckKey(strings.TrimSuffix(within, "/")) != nil {
+		if within != "" && blob.CheckKey(strings.TrimSuffix(within, "/")) != nil {
 			return // no key begins like that, and MinIO refuses to look
 		}
 		wanted := opts.Prefix
@@ -241,7 +241,7 @@ func (c *Client) List(ctx context.Context, opts ListOptions) iter.Seq2[ObjectInf
 		for {
 			page, next, err := c.page(ctx, opts, token)
 			if err != nil {
-				yield(ObjectInfo{}, err)
+				yield(blob.ObjectInfo{}, err)
 				return
 			}
 			for _, info := range page {
@@ -257,7 +257,7 @@ func (c *Client) List(ctx context.Context, opts ListOptions) iter.Seq2[ObjectInf
 }
 
 // page fetches a page of a listing, and the token of the next one, if any.
-func (c *Client) page(ctx context.Context, opts ListOptions, token string) (infos []ObjectInfo, next string, err error) {
+func (c *Client) page(ctx context.Context, opts blob.ListOptions, token string) (infos []blob.ObjectInfo, next string, err error) {
 	options := []sdk.Option{
 		sdk.WithContext(ctx), sdk.MaxKeys(pageSize),
 		sdk.Prefix(opts.Prefix), sdk.StartAfter(opts.StartAfter), sdk.Delimiter(opts.Delimiter),
@@ -274,14 +274,14 @@ func (c *Client) page(ctx context.Context, opts ListOptions, token string) (info
 		return nil, "", err
 	}
 	for _, object := range page.Objects {
-		infos = append(infos, ObjectInfo{
+		infos = append(infos, blob.ObjectInfo{
 			Key: object.Key, Size: object.Size, ETag: unquoted(object.ETag), LastModified: object.LastModified,
 		})
 	}
 	for _, prefix := range page.CommonPrefixes {
-		infos = append(infos, ObjectInfo{Key: prefix, IsPrefix: true})
+		infos = append(infos, blob.ObjectInfo{Key: prefix, IsPrefix: true})
 	}
-	slices.SortFunc(infos, func(a, b ObjectInfo) int { return cmp.Compare(a.Key, b.Key) })
+	slices.SortFunc(infos, func(a, b blob.ObjectInfo) int { return cmp.Compare(a.Key, b.Key) })
 	if page.IsTruncated {
 		next = page.NextContinuationToken
 	}
@@ -291,7 +291,7 @@ func (c *Client) page(ctx context.Context, opts ListOptions, token string) (info
 // Delete implements Bucket.
 func (c *Client) Delete(ctx context.Context, keys ...string) error {
 	for _, key := range keys {
-		if err := folder.CheckKey(key); err != nil {
+		if err := blob.CheckKey(key); err != nil {
 			return c.fail("delete", key, err)
 		}
 	}

@@ -14,9 +14,10 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"taxilake/lakekit/blob"
+	"taxilake/lakekit/blob/blobtest"
 	"taxilake/lakekit/oss"
 	"taxilake/lakekit/oss/ossserver"
-	"taxilake/lakekit/oss/osstest"
 )
 
 // unreliable puts a gateway before an embedded server: meddle sees the nth
@@ -77,11 +78,11 @@ func TestClientRetries(t *testing.T) {
 			var key string
 			operations := map[string]func() error{
 				"put":   func() error { return client.Put(ctx, key, strings.NewReader("content")) },
-				"get":   func() error { _, err := oss.ReadAll(ctx, client, key); return err },
+				"get":   func() error { _, err := blob.ReadAll(ctx, client, key); return err },
 				"range": func() error { _, err := client.GetRange(ctx, key, 1, 2); return err },
 				"head":  func() error { _, err := client.Head(ctx, key); return err },
 				"list": func() error {
-					for _, err := range client.List(ctx, oss.ListOptions{}) {
+					for _, err := range client.List(ctx, blob.ListOptions{}) {
 						return err
 					}
 					return errors.New("empty")
@@ -107,7 +108,7 @@ func TestClientRetries(t *testing.T) {
 					continue
 				}
 				failures.Store(0)
-				if got, err := oss.ReadAll(ctx, client, key); err != nil || string(got) != "content" {
+				if got, err := blob.ReadAll(ctx, client, key); err != nil || string(got) != "content" {
 					t.Errorf("after %s: %q, %v", op, got, err)
 				}
 			}
@@ -140,15 +141,15 @@ func TestPutIfAbsentIsSentOnce(t *testing.T) {
 				return true
 			})
 			err := client.PutIfAbsent(t.Context(), "log/0.json", strings.NewReader("mine"))
-			if err == nil || errors.Is(err, oss.ErrExist) {
+			if err == nil || errors.Is(err, blob.ErrExist) {
 				t.Errorf("error %v", err)
 			}
 			if n := puts.Load(); n != 1 {
 				t.Errorf("sent %d times", n)
 			}
 			// The caller reads it back.
-			data, err := oss.ReadAll(t.Context(), client, "log/0.json")
-			if test.stored && string(data) != "mine" || !test.stored && !errors.Is(err, oss.ErrNotExist) {
+			data, err := blob.ReadAll(t.Context(), client, "log/0.json")
+			if test.stored && string(data) != "mine" || !test.stored && !errors.Is(err, blob.ErrNotExist) {
 				t.Errorf("read back %q, %v", data, err)
 			}
 		})
@@ -231,7 +232,7 @@ func TestDamagedDownload(t *testing.T) {
 	if err := client.Put(t.Context(), "k", strings.NewReader("content")); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := oss.ReadAll(t.Context(), client, "k"); err == nil || !strings.Contains(err.Error(), "CRC-64") {
+	if _, err := blob.ReadAll(t.Context(), client, "k"); err == nil || !strings.Contains(err.Error(), "CRC-64") {
 		t.Errorf("error %v", err)
 	}
 }
@@ -269,14 +270,14 @@ func TestClientErrors(t *testing.T) {
 		kind   error
 		want   []string
 	}{
-		{"no bucket", right, oss.ErrNoBucket, []string{"put oss://lake/a/b", "NoSuchBucket", `create the bucket "lake" at ` + running.URL, "request "}},
-		{"wrong secret", with(func(c *oss.ClientConfig) { c.AccessKeySecret = "wrong-secret" }), oss.ErrDenied,
+		{"no bucket", right, blob.ErrNoBucket, []string{"put oss://lake/a/b", "NoSuchBucket", `create the bucket "lake" at ` + running.URL, "request "}},
+		{"wrong secret", with(func(c *oss.ClientConfig) { c.AccessKeySecret = "wrong-secret" }), blob.ErrDenied,
 			[]string{"put oss://lake/a/b", "SignatureDoesNotMatch", "OSS_ACCESS_KEY_SECRET"}},
-		{"wrong id", with(func(c *oss.ClientConfig) { c.AccessKeyID = "other-id" }), oss.ErrDenied, []string{"InvalidAccessKeyId", "OSS_ACCESS_KEY_ID"}},
-		{"wrong region", with(func(c *oss.ClientConfig) { c.Region = "cn-beijing" }), oss.ErrDenied, []string{"cn-hangzhou"}},
-		{"not running", with(func(c *oss.ClientConfig) { c.Endpoint = closed }), oss.ErrUnavailable,
+		{"wrong id", with(func(c *oss.ClientConfig) { c.AccessKeyID = "other-id" }), blob.ErrDenied, []string{"InvalidAccessKeyId", "OSS_ACCESS_KEY_ID"}},
+		{"wrong region", with(func(c *oss.ClientConfig) { c.Region = "cn-beijing" }), blob.ErrDenied, []string{"cn-hangzhou"}},
+		{"not running", with(func(c *oss.ClientConfig) { c.Endpoint = closed }), blob.ErrUnavailable,
 			[]string{"put oss://lake/a/b", "no answer from the object store at " + closed, "refused", "`lakekit up`", "OSS_ENDPOINT"}},
-		{"full", with(func(c *oss.ClientConfig) { c.Endpoint = full.URL }), oss.ErrUnavailable, []string{"InsufficientStorage", "free disk space"}},
+		{"full", with(func(c *oss.ClientConfig) { c.Endpoint = full.URL }), blob.ErrUnavailable, []string{"InsufficientStorage", "free disk space"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			client, err := oss.NewClient(test.config)
@@ -292,7 +293,7 @@ func TestClientErrors(t *testing.T) {
 				if err == nil {
 					t.Fatal("no error")
 				}
-				if errors.Is(err, oss.ErrExist) || errors.Is(err, oss.ErrNotExist) {
+				if errors.Is(err, blob.ErrExist) || errors.Is(err, blob.ErrNotExist) {
 					t.Errorf("%v is taken for a fact about the object", err)
 				}
 				if !errors.Is(err, test.kind) {
@@ -336,7 +337,7 @@ func TestNewClientConfig(t *testing.T) {
 	if _, err := client.Head(t.Context(), "k"); err == nil || strings.Contains(err.Error(), "pa") && strings.Contains(err.Error(), "ss@") {
 		t.Errorf("the password of the endpoint is in %v", err)
 	}
-	if path, ok := oss.LocalPath(client, "k"); ok {
+	if path, ok := blob.LocalPath(client, "k"); ok {
 		t.Errorf("LocalPath of a remote bucket: %s", path)
 	}
 }
@@ -392,11 +393,11 @@ func TestProvePutIfAbsent(t *testing.T) {
 	if err := oss.ProvePutIfAbsent(t.Context(), openClient(t, "cn-hangzhou")); err != nil {
 		t.Error(err)
 	}
-	store := oss.NewMemory("lake")
+	store := blob.NewMemory("lake")
 	if err := oss.ProvePutIfAbsent(t.Context(), store); err != nil {
 		t.Error(err)
 	}
-	for info := range store.List(t.Context(), oss.ListOptions{}) {
+	for info := range store.List(t.Context(), blob.ListOptions{}) {
 		t.Errorf("left behind: %s", info.Key)
 	}
 
@@ -414,13 +415,13 @@ func TestProvePutIfAbsent(t *testing.T) {
 	if err := oss.ProvePutIfAbsent(t.Context(), versioned); err == nil || !strings.Contains(err.Error(), "versioning") {
 		t.Errorf("error %v", err)
 	}
-	broken := osstest.Faults(store, osstest.FailNth(osstest.PutIfAbsent, "*", 1, io.ErrUnexpectedEOF))
+	broken := blobtest.Faults(store, blobtest.FailNth(blobtest.PutIfAbsent, "*", 1, io.ErrUnexpectedEOF))
 	if err := oss.ProvePutIfAbsent(t.Context(), broken); !errors.Is(err, io.ErrUnexpectedEOF) {
 		t.Errorf("error %v", err)
 	}
 }
 
-type overwriting struct{ oss.Bucket }
+type overwriting struct{ blob.Bucket }
 
 func (b overwriting) PutIfAbsent(ctx context.Context, key string, body io.ReadSeeker) error {
 	return b.Put(ctx, key, body)
@@ -449,7 +450,7 @@ func TestThroughProxy(t *testing.T) {
 	if err := client.Put(t.Context(), key, strings.NewReader("content")); err != nil {
 		t.Fatal(err)
 	}
-	if data, err := oss.ReadAll(t.Context(), client, key); err != nil || string(data) != "content" {
+	if data, err := blob.ReadAll(t.Context(), client, key); err != nil || string(data) != "content" {
 		t.Errorf("got %q, %v", data, err)
 	}
 }

@@ -16,6 +16,8 @@ import (
 	"time"
 
 	sdk "github.com/aliyun/aliyun-oss-go-sdk/oss"
+
+	"taxilake/lakekit/blob"
 )
 
 // Step is a finding of Diagnose.
@@ -77,7 +79,7 @@ type diagnosis struct {
 	key    string // of the probe object, below prefix
 
 	client   *Client
-	bucket   Bucket         // below prefix
+	bucket   blob.Bucket    // below prefix
 	endpoint *url.URL       // of the store
 	host     string         // to connect to, "host:port": the store's or the proxy's
 	proxied  string         // how that is said, or ""
@@ -120,7 +122,7 @@ func (d *diagnosis) address(context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	d.client, d.bucket = client, Prefix(client, d.prefix)
+	d.client, d.bucket = client, blob.Prefix(client, d.prefix)
 	if d.endpoint, err = url.Parse(client.endpoint); err != nil {
 		return "", err
 	}
@@ -276,7 +278,7 @@ func (d *diagnosis) login(ctx context.Context) (string, error) {
 
 // first lists at most one page, the least that takes a login.
 func (d *diagnosis) first(ctx context.Context) error {
-	for _, err := range d.bucket.List(ctx, ListOptions{Delimiter: "/"}) {
+	for _, err := range d.bucket.List(ctx, blob.ListOptions{Delimiter: "/"}) {
 		return err
 	}
 	return nil
@@ -298,9 +300,9 @@ func (d *diagnosis) write(ctx context.Context) (string, error) {
 }
 
 func (d *diagnosis) read(ctx context.Context) (string, error) {
-	data, err := ReadAll(ctx, d.bucket, d.key)
+	data, err := blob.ReadAll(ctx, d.bucket, d.key)
 	switch {
-	case err != nil && !errors.Is(err, ErrNotExist):
+	case err != nil && !errors.Is(err, blob.ErrNotExist):
 		return "", err
 	case string(data) != d.key:
 		return "", advised{fmt.Errorf("get %s: it is not what was put there", d.bucket.URI(d.key)), "use another store: this one cannot be relied upon"}
@@ -309,7 +311,7 @@ func (d *diagnosis) read(ctx context.Context) (string, error) {
 }
 
 func (d *diagnosis) list(ctx context.Context) (string, error) {
-	for info, err := range d.bucket.List(ctx, ListOptions{Prefix: d.key}) {
+	for info, err := range d.bucket.List(ctx, blob.ListOptions{Prefix: d.key}) {
 		switch {
 		case err != nil:
 			return "", err

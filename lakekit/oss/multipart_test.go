@@ -14,6 +14,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"taxilake/lakekit/blob"
 	"taxilake/lakekit/oss"
 )
 
@@ -102,14 +103,14 @@ func TestParts(t *testing.T) {
 			}
 			content := append(partsOf(4), "the rest"...)
 			err := put(t.Context(), "k", bytes.NewReader(content))
-			if (err == nil) != test.ok || errors.Is(err, oss.ErrExist) {
+			if (err == nil) != test.ok || errors.Is(err, blob.ErrExist) {
 				t.Errorf("error %v", err)
 			}
-			data, err := oss.ReadAll(t.Context(), client, "k")
+			data, err := blob.ReadAll(t.Context(), client, "k")
 			if test.stored && !bytes.Equal(data, content) {
 				t.Errorf("read %d bytes, %v", len(data), err)
 			}
-			if !test.stored && !errors.Is(err, oss.ErrNotExist) {
+			if !test.stored && !errors.Is(err, blob.ErrNotExist) {
 				t.Errorf("read %d bytes, %v, of what was never complete", len(data), err)
 			}
 			mu.Lock()

@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	sdk "github.com/aliyun/aliyun-oss-go-sdk/oss"
+
+	"taxilake/lakekit/blob"
 )
 
 // ProvePutIfAbsent finds out by a probe object, which it deletes again, whether
@@ -15,7 +17,7 @@ import (
 // breaks it without a word on a bucket with versioning, be it enabled or
 // suspended; old S3 stores never had it. A table on such a bucket loses
 // commits. To be called before the first write.
-func ProvePutIfAbsent(ctx context.Context, b Bucket) error {
+func ProvePutIfAbsent(ctx context.Context, b blob.Bucket) error {
 	key := "_put_if_absent_probe/" + rand.Text()
 	if err := b.PutIfAbsent(ctx, key, strings.NewReader("first")); err != nil {
 		return err
@@ -25,7 +27,7 @@ func ProvePutIfAbsent(ctx context.Context, b Bucket) error {
 		return deleteErr
 	}
 	switch {
-	case errors.Is(err, ErrExist):
+	case errors.Is(err, blob.ErrExist):
 		return nil
 	case err != nil:
 		return err
@@ -34,7 +36,7 @@ func ProvePutIfAbsent(ctx context.Context, b Bucket) error {
 }
 
 // overwrites is the error of a bucket that overwrites what it was told not to.
-func overwrites(ctx context.Context, b Bucket) error {
+func overwrites(ctx context.Context, b blob.Bucket) error {
 	cause := errors.New(b.URI("") + " overwrites objects it was told not to: a table there could lose commits")
 	client, ok := clientOf(b)
 	if ok && client.config.S3 {
@@ -52,14 +54,10 @@ func overwrites(ctx context.Context, b Bucket) error {
 }
 
 // clientOf is the client under a bucket, if there is one.
-func clientOf(b Bucket) (*Client, bool) {
-	switch b := b.(type) {
-	case *Client:
-		return b, true
-	case prefixed:
-		return clientOf(b.bucket)
-	case localPrefixed:
-		return clientOf(b.bucket)
+func clientOf(b blob.Bucket) (*Client, bool) {
+	if outer, _, ok := blob.Outer(b); ok {
+		b = outer
 	}
-	return nil, false
+	client, ok := b.(*Client)
+	return client, ok
 }

@@ -10,8 +10,9 @@ import (
 	"testing"
 	"time"
 
+	"taxilake/lakekit/blob"
+	"taxilake/lakekit/blob/blobtest"
 	"taxilake/lakekit/oss"
-	"taxilake/lakekit/oss/osstest"
 )
 
 // variable is a variable of the environment without which a test of a real
@@ -65,11 +66,11 @@ func connect(t *testing.T, config oss.ClientConfig, create bool) *oss.Client {
 }
 
 // folderOf is a folder of a bucket for one test, empty again at its end.
-func folderOf(t *testing.T, b oss.Bucket, folder string) oss.Bucket {
-	b = oss.Prefix(b, folder+rand.Text())
+func folderOf(t *testing.T, b blob.Bucket, folder string) blob.Bucket {
+	b = blob.Prefix(b, folder+rand.Text())
 	t.Cleanup(func() {
 		var keys []string
-		for info, err := range b.List(context.Background(), oss.ListOptions{}) {
+		for info, err := range b.List(context.Background(), blob.ListOptions{}) {
 			if err != nil {
 				t.Error(err)
 			}
@@ -84,12 +85,12 @@ func folderOf(t *testing.T, b oss.Bucket, folder string) oss.Bucket {
 
 func TestS3(t *testing.T) {
 	client := connect(t, realS3(t), true)
-	osstest.AcceptanceTest(t, func(t *testing.T) oss.Bucket { return folderOf(t, client, "acceptance-") })
+	blobtest.AcceptanceTest(t, func(t *testing.T) blob.Bucket { return folderOf(t, client, "acceptance-") })
 }
 
 func TestOSS(t *testing.T) {
 	client := connect(t, realOSS(t), false)
-	osstest.AcceptanceTest(t, func(t *testing.T) oss.Bucket { return folderOf(t, client, "acceptance-") })
+	blobtest.AcceptanceTest(t, func(t *testing.T) blob.Bucket { return folderOf(t, client, "acceptance-") })
 }
 
 // TestS3Lent: what Lend gives a student is enough for all a bucket does in her
@@ -113,7 +114,7 @@ func TestS3Lent(t *testing.T) {
 		return lent
 	}
 	alices := connect(t, lend("alice"), false)
-	osstest.AcceptanceTest(t, func(t *testing.T) oss.Bucket { return folderOf(t, alices, "alice/acceptance-") })
+	blobtest.AcceptanceTest(t, func(t *testing.T) blob.Bucket { return folderOf(t, alices, "alice/acceptance-") })
 
 	ctx := t.Context()
 	bobs := folderOf(t, root, "bob/")
@@ -133,14 +134,14 @@ func TestS3Lent(t *testing.T) {
 		wantDenied(t, "Delete of many "+outside, alices.Delete(ctx, outside, outside+"2"))
 	}
 	for _, prefix := range []string{"", "bob/", "b", "alice", "alice2/"} {
-		for _, err := range alices.List(ctx, oss.ListOptions{Prefix: prefix}) {
+		for _, err := range alices.List(ctx, blob.ListOptions{Prefix: prefix}) {
 			wantDenied(t, "List "+prefix, err)
 		}
 	}
-	if data, err := oss.ReadAll(ctx, bobs, "secret"); err != nil || string(data) != "bob's" {
+	if data, err := blob.ReadAll(ctx, bobs, "secret"); err != nil || string(data) != "bob's" {
 		t.Errorf("bob's object is %q, %v", data, err)
 	}
-	if err := oss.ProvePutIfAbsent(ctx, oss.Prefix(alices, "alice")); err != nil {
+	if err := oss.ProvePutIfAbsent(ctx, blob.Prefix(alices, "alice")); err != nil {
 		t.Error(err)
 	}
 	if _, _, err := oss.Lend(ctx, lend("carol"), "carol", duration); err == nil || !strings.Contains(err.Error(), "temporary") {
@@ -193,7 +194,7 @@ func TestDiagnoseS3(t *testing.T) {
 
 func wantDenied(t *testing.T, what string, err error) {
 	t.Helper()
-	if err == nil || errors.Is(err, oss.ErrNotExist) || errors.Is(err, oss.ErrExist) || !strings.Contains(err.Error(), "AccessDenied") {
+	if err == nil || errors.Is(err, blob.ErrNotExist) || errors.Is(err, blob.ErrExist) || !strings.Contains(err.Error(), "AccessDenied") {
 		t.Errorf("%s: error %v, want AccessDenied", what, err)
 	}
 }

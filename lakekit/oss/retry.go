@@ -14,7 +14,7 @@ import (
 
 	sdk "github.com/aliyun/aliyun-oss-go-sdk/oss"
 
-	"taxilake/lakekit/oss/internal/folder"
+	"taxilake/lakekit/blob"
 )
 
 const (
@@ -24,7 +24,7 @@ const (
 
 // retryKey does something to an object that may be done twice.
 func (c *Client) retryKey(ctx context.Context, op, key string, attempt func() error) error {
-	if err := folder.CheckKey(key); err != nil {
+	if err := blob.CheckKey(key); err != nil {
 		return c.fail(op, key, err)
 	}
 	return c.retry(ctx, op, key, attempt)
@@ -124,9 +124,9 @@ func (c *Client) fail(op, key string, err error) error {
 	if errors.As(err, &service) {
 		switch {
 		case service.Code == "FileAlreadyExists":
-			return fmt.Errorf("%s: %w", what, ErrExist)
+			return fmt.Errorf("%s: %w", what, blob.ErrExist)
 		case service.Code == "NoSuchKey", service.Code == "" && service.StatusCode == http.StatusNotFound:
-			return fmt.Errorf("%s: %w", what, ErrNotExist)
+			return fmt.Errorf("%s: %w", what, blob.ErrNotExist)
 		}
 		return advise(fmt.Errorf("%s: %w", what, storeError{service}), c.advice(service))
 	}
@@ -168,11 +168,11 @@ func (e storeError) Unwrap() error { return e.ServiceError }
 
 func (e storeError) Is(target error) bool {
 	switch target {
-	case ErrNoBucket:
+	case blob.ErrNoBucket:
 		return e.Code == "NoSuchBucket"
-	case ErrDenied:
+	case blob.ErrDenied:
 		return e.StatusCode == http.StatusForbidden || isRegionError(e.ServiceError)
-	case ErrUnavailable:
+	case blob.ErrUnavailable:
 		return e.StatusCode >= 500 || e.StatusCode == http.StatusTooManyRequests
 	}
 	return false
@@ -183,7 +183,7 @@ type silence struct{ error }
 
 func (e silence) Unwrap() error { return e.error }
 
-func (silence) Is(target error) bool { return target == ErrUnavailable }
+func (silence) Is(target error) bool { return target == blob.ErrUnavailable }
 
 func (c *Client) advice(e sdk.ServiceError) string {
 	if isRegionError(e) {

@@ -12,6 +12,7 @@ import (
 	"sync"
 	"testing"
 
+	"taxilake/lakekit/blob"
 	"taxilake/lakekit/oss"
 )
 
@@ -76,12 +77,12 @@ func TestS3Answers(t *testing.T) {
 			oss.InParts(c, 2)
 			return c.PutIfAbsent(ctx, "k", strings.NewReader("xyz"))
 		}
-		get     = func(ctx context.Context, c *oss.Client) error { _, err := oss.ReadAll(ctx, c, "k"); return err }
+		get     = func(ctx context.Context, c *oss.Client) error { _, err := blob.ReadAll(ctx, c, "k"); return err }
 		head    = func(ctx context.Context, c *oss.Client) error { _, err := c.Head(ctx, "k"); return err }
 		remove  = func(ctx context.Context, c *oss.Client) error { return c.Delete(ctx, "k") }
 		removes = func(ctx context.Context, c *oss.Client) error { return c.Delete(ctx, "k%", "l") }
 		list    = func(ctx context.Context, c *oss.Client) error {
-			for _, err := range c.List(ctx, oss.ListOptions{}) {
+			for _, err := range c.List(ctx, blob.ListOptions{}) {
 				return err
 			}
 			return nil
@@ -100,8 +101,8 @@ func TestS3Answers(t *testing.T) {
 		sent    int
 	}{
 		{"stored", put, []answer{ok}, "", nil, 1},
-		{"there already", commit, []answer{s3Failure(412, "PreconditionFailed")}, "", oss.ErrExist, 1},
-		{"conflict, then there", commit, []answer{s3Failure(409, "ConditionalRequestConflict"), s3Failure(412, "PreconditionFailed")}, "", oss.ErrExist, 2},
+		{"there already", commit, []answer{s3Failure(412, "PreconditionFailed")}, "", blob.ErrExist, 1},
+		{"conflict, then there", commit, []answer{s3Failure(409, "ConditionalRequestConflict"), s3Failure(412, "PreconditionFailed")}, "", blob.ErrExist, 2},
 		{"conflict, then stored", commit, []answer{s3Failure(409, "ConditionalRequestConflict"), ok}, "", nil, 2},
 		{"damaged on its way", commit, []answer{s3Failure(400, "BadDigest"), ok}, "", nil, 2},
 		{"always damaged", put, []answer{s3Failure(400, "BadDigest")}, "BadDigest", nil, 5},
@@ -119,9 +120,9 @@ func TestS3Answers(t *testing.T) {
 		{"region", put, []answer{s3Failure(400, "AuthorizationHeaderMalformed")}, "OSS_REGION", nil, 1},
 		{"no bucket", put, []answer{s3Failure(404, "NoSuchBucket")}, `NoSuchBucket "lake" OSS_BUCKET`, nil, 1},
 		{"full", put, []answer{s3Failure(507, "XMinioStorageFull")}, "XMinioStorageFull free disk space", nil, 1},
-		{"no object", get, []answer{s3Failure(404, "NoSuchKey")}, "", oss.ErrNotExist, 1},
-		{"no object, without a body", head, []answer{{status: 404}}, "", oss.ErrNotExist, 1},
-		{"no object, by header", head, []answer{{404, "X-Minio-Error-Code: NoSuchKey", ""}}, "", oss.ErrNotExist, 1},
+		{"no object", get, []answer{s3Failure(404, "NoSuchKey")}, "", blob.ErrNotExist, 1},
+		{"no object, without a body", head, []answer{{status: 404}}, "", blob.ErrNotExist, 1},
+		{"no object, by header", head, []answer{{404, "X-Minio-Error-Code: NoSuchKey", ""}}, "", blob.ErrNotExist, 1},
 		{"no bucket, by header", head, []answer{{404, "X-Minio-Error-Code: NoSuchBucket", ""}}, "NoSuchBucket OSS_BUCKET REQUEST", nil, 1},
 		{"not allowed, without a body", head, []answer{{status: 403}}, "may read the bucket", nil, 1},
 		{"delete", remove, []answer{{status: 204}}, "", nil, 1},
@@ -137,9 +138,9 @@ func TestS3Answers(t *testing.T) {
 		{"bucket is there", create, []answer{s3Failure(409, "BucketAlreadyOwnedByYou")}, "", nil, 1},
 		{"bucket of another", create, []answer{s3Failure(409, "BucketAlreadyExists")}, "BucketAlreadyExists", nil, 1},
 		{"parts", inParts, []answer{initiated, part, part, {200, "", "<CompleteMultipartUploadResult></CompleteMultipartUploadResult>"}}, "", nil, 4},
-		{"parts, there already", inParts, []answer{initiated, part, part, s3Failure(412, "PreconditionFailed"), {status: 204}}, "", oss.ErrExist, 5},
+		{"parts, there already", inParts, []answer{initiated, part, part, s3Failure(412, "PreconditionFailed"), {status: 204}}, "", blob.ErrExist, 5},
 		{"parts, failed with status 200", inParts, []answer{initiated, part, part, s3Failure(200, "InternalError"), {status: 204}}, "InternalError", nil, 5},
-		{"parts, there already with status 200", inParts, []answer{initiated, part, part, s3Failure(200, "PreconditionFailed"), {status: 204}}, "", oss.ErrExist, 5},
+		{"parts, there already with status 200", inParts, []answer{initiated, part, part, s3Failure(200, "PreconditionFailed"), {status: 204}}, "", blob.ErrExist, 5},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			client, requests := scripted(t, s3Config, test.answers...)
@@ -153,7 +154,7 @@ func TestS3Answers(t *testing.T) {
 				if err != nil {
 					t.Errorf("error %v", err)
 				}
-			case err == nil || errors.Is(err, oss.ErrExist) || errors.Is(err, oss.ErrNotExist):
+			case err == nil || errors.Is(err, blob.ErrExist) || errors.Is(err, blob.ErrNotExist):
 				t.Errorf("error %v, want one of %s", err, test.want)
 			default:
 				for word := range strings.FieldsSeq(test.want) {
@@ -187,7 +188,7 @@ func TestS3Requests(t *testing.T) {
 		t.Fatal(err)
 	}
 	client.GetRange(ctx, key, 2, 3)
-	client.List(ctx, oss.ListOptions{Prefix: "a+b c/"})(func(oss.ObjectInfo, error) bool { return false })
+	client.List(ctx, blob.ListOptions{Prefix: "a+b c/"})(func(blob.ObjectInfo, error) bool { return false })
 	path := "/lake/day%3D1/a%20b%2Bc%2520%26%27%E4%B8%8A~.json"
 	for i, want := range []struct {
 		line, body string
@@ -245,7 +246,7 @@ func TestS3Download(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			client, _ := scripted(t, s3Config, answer{200, test.header, test.body})
-			data, err := oss.ReadAll(t.Context(), client, "k")
+			data, err := blob.ReadAll(t.Context(), client, "k")
 			if test.damaged {
 				if err == nil || !strings.Contains(err.Error(), "MD5") {
 					t.Errorf("error %v", err)

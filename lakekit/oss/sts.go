@@ -18,7 +18,7 @@ import (
 
 	sdk "github.com/aliyun/aliyun-oss-go-sdk/oss"
 
-	"taxilake/lakekit/oss/internal/folder"
+	"taxilake/lakekit/blob"
 )
 
 // The shortest and longest life of temporary credentials; MinIO, "AssumeRole".
@@ -45,7 +45,7 @@ func Lend(ctx context.Context, config ClientConfig, prefix string, duration time
 	case strings.ContainsAny(prefix, "*?$"): // they mean something in a policy
 		err = errors.New(`the folder's name contains "*", "?" or "$"; choose another`)
 	default:
-		err = folder.CheckKey(prefix)
+		err = blob.CheckKey(prefix)
 	}
 	if err != nil {
 		return ClientConfig{}, time.Time{}, fmt.Errorf("lend credentials for %q: %w", prefix, err)

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"taxilake/lakekit/blob"
 	"taxilake/lakekit/oss"
 )
 
@@ -157,7 +158,7 @@ func TestSecurityToken(t *testing.T) {
 					t.Error(err)
 				}
 			}
-			for info, err := range client.List(ctx, oss.ListOptions{}) {
+			for info, err := range client.List(ctx, blob.ListOptions{}) {
 				t.Errorf("left: %v, %v", info, err)
 			}
 		})

@@ -10,7 +10,7 @@ import (
 
 	sdk "github.com/aliyun/aliyun-oss-go-sdk/oss"
 
-	"taxilake/lakekit/oss/internal/folder"
+	"taxilake/lakekit/blob"
 )
 
 // Put implements Bucket.
@@ -32,7 +32,7 @@ type putting struct {
 }
 
 func (c *Client) put(ctx context.Context, p putting, body io.ReadSeeker) error {
-	if err := folder.CheckKey(p.key); err != nil {
+	if err := blob.CheckKey(p.key); err != nil {
 		return c.fail(p.op, p.key, err)
 	}
 	start, err := body.Seek(0, io.SeekCurrent)

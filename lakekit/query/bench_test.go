@@ -13,8 +13,8 @@ import (
 	_ "github.com/duckdb/duckdb-go/v2" // the bare engine
 
 	"taxilake/lakekit/api"
+	"taxilake/lakekit/blob"
 	"taxilake/lakekit/delta"
-	"taxilake/lakekit/oss"
 	"taxilake/lakekit/taxi"
 )
 
@@ -36,7 +36,7 @@ var charts = []string{
 // it has read, "of-new-duckdb" over one opened for the statement, as ours is.
 func BenchmarkCharts(b *testing.B) {
 	const rows, batch = 10_000_000, 500_000
-	bucket, err := oss.OpenDir(b.TempDir())
+	bucket, err := blob.OpenDir(b.TempDir())
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -103,7 +103,7 @@ func generated(t testing.TB, first, n int64) arrow.RecordBatch {
 }
 
 // localFiles is the table's Parquet files as a table function of DuckDB.
-func localFiles(t testing.TB, bucket oss.Bucket, table *delta.Table) string {
+func localFiles(t testing.TB, bucket blob.Bucket, table *delta.Table) string {
 	t.Helper()
 	snapshot, err := table.Snapshot(t.Context())
 	if err != nil {
@@ -115,7 +115,7 @@ func localFiles(t testing.TB, bucket oss.Bucket, table *delta.Table) string {
 		if err != nil {
 			t.Fatal(err)
 		}
-		path, _ := oss.LocalPath(bucket, key)
+		path, _ := blob.LocalPath(bucket, key)
 		paths = append(paths, quote(path))
 	}
 	return "read_parquet([" + strings.Join(paths, ", ") + "])"
@@ -192,7 +192,7 @@ func BenchmarkRows(b *testing.B) {
 // all of them read, and all but one skipped.
 func BenchmarkManyFiles(b *testing.B) {
 	const files = 1000
-	bucket, err := oss.OpenDir(b.TempDir())
+	bucket, err := blob.OpenDir(b.TempDir())
 	if err != nil {
 		b.Fatal(err)
 	}

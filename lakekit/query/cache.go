@@ -14,7 +14,7 @@ import (
 	"slices"
 	"sync"
 
-	"taxilake/lakekit/oss"
+	"taxilake/lakekit/blob"
 )
 
 // cache keeps copies of objects that never change, as a table's data files do,
@@ -80,8 +80,8 @@ var closed = func() chan struct{} { c := make(chan struct{}); close(c); return c
 // acquire returns the path of an object's content, which stays until release.
 // An object that is a file on this machine is used in place. Callers that want
 // the same object at the same time share one copying.
-func (c *cache) acquire(ctx context.Context, bucket oss.Bucket, key string, size int64) (path string, release func(), err error) {
-	if path, ok := oss.LocalPath(bucket, key); ok {
+func (c *cache) acquire(ctx context.Context, bucket blob.Bucket, key string, size int64) (path string, release func(), err error) {
+	if path, ok := blob.LocalPath(bucket, key); ok {
 		path, err = filepath.Abs(path)
 		return path, func() {}, err
 	}
@@ -171,7 +171,7 @@ func (c *cache) evict() {
 }
 
 // copy brings an object to path, all or nothing.
-func (c *cache) copy(ctx context.Context, bucket oss.Bucket, key string, size int64, path string) (err error) {
+func (c *cache) copy(ctx context.Context, bucket blob.Bucket, key string, size int64, path string) (err error) {
 	body, err := bucket.Get(ctx, key)
 	if err != nil {
 		return fmt.Errorf("fetch %s: %w", bucket.URI(key), err)

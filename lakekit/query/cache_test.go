@@ -11,15 +11,15 @@ import (
 	"sync"
 	"testing"
 
-	"taxilake/lakekit/oss"
-	"taxilake/lakekit/oss/osstest"
+	"taxilake/lakekit/blob"
+	"taxilake/lakekit/blob/blobtest"
 )
 
 // counted is a bucket with objects a, b, c, ... of 10 bytes each that counts
 // its downloads.
-func counted(t *testing.T, hook func(op, key string) error) (bucket oss.Bucket, downloads func() int) {
+func counted(t *testing.T, hook func(op, key string) error) (bucket blob.Bucket, downloads func() int) {
 	t.Helper()
-	memory := oss.NewMemory("lake")
+	memory := blob.NewMemory("lake")
 	for _, key := range []string{"a", "b", "c", "d"} {
 		if err := memory.Put(t.Context(), key, strings.NewReader(strings.Repeat(key, 10))); err != nil {
 			t.Fatal(err)
@@ -27,7 +27,7 @@ func counted(t *testing.T, hook func(op, key string) error) (bucket oss.Bucket, 
 	}
 	var mu sync.Mutex
 	count := 0
-	return osstest.Faults(memory, func(op, key string) error {
+	return blobtest.Faults(memory, func(op, key string) error {
 			mu.Lock()
 			if strings.EqualFold(op, "get") {
 				count++
@@ -180,7 +180,7 @@ func TestCacheFailures(t *testing.T) {
 		t.Fatalf("the error is %v, want the store's", err)
 	}
 	failing = false
-	if _, _, err := c.acquire(t.Context(), bucket, "nothing", 10); !errors.Is(err, oss.ErrNotExist) {
+	if _, _, err := c.acquire(t.Context(), bucket, "nothing", 10); !errors.Is(err, blob.ErrNotExist) {
 		t.Errorf("the error is %v, want ErrNotExist", err)
 	}
 	if _, _, err := c.acquire(t.Context(), bucket, "a", 11); err == nil || !strings.Contains(err.Error(), "10 bytes, the table's log says 11") {

@@ -14,8 +14,8 @@ import (
 	"time"
 
 	"taxilake/lakekit/api"
+	"taxilake/lakekit/blob"
 	"taxilake/lakekit/delta"
-	"taxilake/lakekit/oss"
 )
 
 const goldenFolder = "../delta/testdata/golden"
@@ -34,7 +34,7 @@ func TestGolden(t *testing.T) {
 		version := strings.TrimPrefix(strings.TrimSuffix(filepath.Base(file), ".json"), "rows")
 		for _, zone := range []string{"", "Asia/Shanghai"} {
 			t.Run(name+"/version"+version+"/"+zone, func(t *testing.T) {
-				bucket, err := oss.OpenDir(filepath.Join(dir, "table"))
+				bucket, err := blob.OpenDir(filepath.Join(dir, "table"))
 				if err != nil {
 					t.Fatal(err)
 				}

@@ -19,8 +19,8 @@ import (
 	"github.com/apache/arrow-go/v18/parquet"
 	"github.com/apache/arrow-go/v18/parquet/pqarrow"
 
+	"taxilake/lakekit/blob"
 	"taxilake/lakekit/delta"
-	"taxilake/lakekit/oss"
 )
 
 // floatRow is a row of the table that these tests ask. Columns with an f hold
@@ -210,7 +210,7 @@ func floatBatch(t testing.TB, rows []floatRow) arrow.RecordBatch {
 // that have it (Spark), or that are not there.
 func floatTable(t testing.TB, r *rand.Rand, files, rowsOfFile int) (*delta.Table, []floatRow) {
 	t.Helper()
-	bucket := oss.NewMemory("lake")
+	bucket := blob.NewMemory("lake")
 	table := create(t, bucket, floatSchema, "p", "pf")
 	var all []floatRow
 	var adds []delta.Add
@@ -569,7 +569,7 @@ func TestNaNElsewhere(t *testing.T) {
 		{"SELECT sum(x), avg(x) FROM t WHERE id IN (6, 8)", "[[+Inf +Inf]]"},
 	}
 	e := openEngine(t)
-	bucket := oss.NewMemory("lake")
+	bucket := blob.NewMemory("lake")
 	table := create(t, bucket, floatSchema, "p", "pf")
 	written, err := table.WriteFiles(t.Context(), floatBatch(t, rows))
 	if err != nil {
@@ -597,7 +597,7 @@ func TestNaNElsewhere(t *testing.T) {
 // TestFloatsAsDoubles: 0.1 as a float is another number than 0.1.
 func TestFloatsAsDoubles(t *testing.T) {
 	e := openEngine(t)
-	table := create(t, oss.NewMemory("lake"), floatSchema, "p", "pf")
+	table := create(t, blob.NewMemory("lake"), floatSchema, "p", "pf")
 	value, whole := 0.1, 16777216.0
 	value = *asFloat(&value)
 	appendTo(t, table, floatBatch(t, []floatRow{{id: 1, x: &value, f: &value, g: &whole, n: &whole, sf: &value, pf: &value}}))

@@ -19,8 +19,8 @@ import (
 	"github.com/apache/arrow-go/v18/arrow/memory"
 
 	"taxilake/lakekit/api"
+	"taxilake/lakekit/blob"
 	"taxilake/lakekit/delta"
-	"taxilake/lakekit/oss"
 )
 
 var taxiSchema = delta.Schema{Fields: []delta.Field{
@@ -47,7 +47,7 @@ func trips(t testing.TB, n int) arrow.RecordBatch {
 	return b.NewRecordBatch()
 }
 
-func create(t testing.TB, bucket oss.Bucket, schema delta.Schema, partitionBy ...string) *delta.Table {
+func create(t testing.TB, bucket blob.Bucket, schema delta.Schema, partitionBy ...string) *delta.Table {
 	t.Helper()
 	table, err := delta.Create(t.Context(), bucket, delta.Definition{Name: "taxi_record", Schema: schema, PartitionBy: partitionBy})
 	if err != nil {
@@ -96,23 +96,23 @@ func mustQuery(t testing.TB, e *Engine, statement string, r Request) *api.Result
 // TestTables runs the same statements over a table of local files, over one
 // below a symbolic link, and over one that has to be fetched.
 func TestTables(t *testing.T) {
-	dir := func(t *testing.T, root string) oss.Bucket {
-		b, err := oss.OpenDir(root)
+	dir := func(t *testing.T, root string) blob.Bucket {
+		b, err := blob.OpenDir(root)
 		if err != nil {
 			t.Fatal(err)
 		}
 		return b
 	}
-	buckets := map[string]func(t *testing.T) oss.Bucket{
-		"local": func(t *testing.T) oss.Bucket {
+	buckets := map[string]func(t *testing.T) blob.Bucket{
+		"local": func(t *testing.T) blob.Bucket {
 			root := filepath.Join(t.TempDir(), "it's a lake")
 			if err := os.Mkdir(root, 0o700); err != nil {
 				t.Fatal(err)
 			}
 			return dir(t, root)
 		},
-		"remote": func(*testing.T) oss.Bucket { return oss.Prefix(oss.NewMemory("lake"), "delta/taxi_record/") },
-		"symbolic link": func(t *testing.T) oss.Bucket {
+		"remote": func(*testing.T) blob.Bucket { return blob.Prefix(blob.NewMemory("lake"), "delta/taxi_record/") },
+		"symbolic link": func(t *testing.T) blob.Bucket {
 			link := filepath.Join(t.TempDir(), "link")
 			if err := os.Symlink(t.TempDir(), link); err != nil {
 				t.Fatal(err)
@@ -164,7 +164,7 @@ func TestTables(t *testing.T) {
 }
 
 func TestResultSaysWhatWasRead(t *testing.T) {
-	table := create(t, oss.NewMemory("lake"), taxiSchema)
+	table := create(t, blob.NewMemory("lake"), taxiSchema)
 	appendTo(t, table, trips(t, 5))
 	appendTo(t, table, trips(t, 5))
 	r := mustQuery(t, openEngine(t), "SELECT * FROM trips ORDER BY pickup_datetime",
@@ -253,7 +253,7 @@ func TestPartitions(t *testing.T) {
 		}
 		b.Field(3).(*array.TimestampBuilder).Append(arrow.Timestamp(at.UnixMicro()))
 	}
-	table := create(t, oss.NewMemory("lake"), schema, "day", "city", "at")
+	table := create(t, blob.NewMemory("lake"), schema, "day", "city", "at")
 	appendTo(t, table, b.NewRecordBatch())
 	request := tables(map[string]*delta.Table{"t": table})
 	request.TimeZone = "Asia/Shanghai"
@@ -324,7 +324,7 @@ func TestPartitionTimes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	table := create(t, oss.NewMemory("lake"), schema, "began")
+	table := create(t, blob.NewMemory("lake"), schema, "began")
 	var adds []delta.Add
 	for i, test := range tests {
 		b := array.NewRecordBuilder(memory.DefaultAllocator, arrowSchema)
@@ -364,7 +364,7 @@ func TestPartitionTimes(t *testing.T) {
 }
 
 func TestColumnsAddedAndDroppedLater(t *testing.T) {
-	bucket := oss.NewMemory("lake")
+	bucket := blob.NewMemory("lake")
 	table := create(t, bucket, taxiSchema)
 	appendTo(t, table, trips(t, 3))
 	snapshot, err := table.Snapshot(t.Context())
@@ -488,7 +488,7 @@ func TestOnlyTablesAreRead(t *testing.T) {
 		";",
 	}
 	e := openEngine(t)
-	table := create(t, oss.NewMemory("lake"), taxiSchema)
+	table := create(t, blob.NewMemory("lake"), taxiSchema)
 	for _, statement := range refused {
 		_, err := e.Query(t.Context(), statement, tables(map[string]*delta.Table{"t": table}))
 		var wrong *Error
@@ -537,7 +537,7 @@ func TestSandbox(t *testing.T) {
 }
 
 func TestErrors(t *testing.T) {
-	table := create(t, oss.NewMemory("lake"), taxiSchema)
+	table := create(t, blob.NewMemory("lake"), taxiSchema)
 	appendTo(t, table, trips(t, 3))
 	e := openEngine(t)
 	request := tables(map[string]*delta.Table{"taxi_record": table, "zones": table})
@@ -642,7 +642,7 @@ func TestFailingResolver(t *testing.T) {
 }
 
 func TestNamesHaveNoCase(t *testing.T) {
-	table := create(t, oss.NewMemory("lake"), taxiSchema)
+	table := create(t, blob.NewMemory("lake"), taxiSchema)
 	request := Request{
 		Tables: func(_ context.Context, name string) (*delta.Table, error) {
 			if name != "Taxi_record" {
@@ -662,7 +662,7 @@ func TestNamesHaveNoCase(t *testing.T) {
 
 // TestNoColumns: Spark makes such tables, to give them columns later.
 func TestNoColumns(t *testing.T) {
-	bucket := oss.NewMemory("lake")
+	bucket := blob.NewMemory("lake")
 	log := `{"protocol":{"minReaderVersion":1,"minWriterVersion":2}}` + "\n" +
 		`{"metaData":{"id":"x","format":{"provider":"parquet"},"schemaString":"{\"type\":\"struct\",\"fields\":[]}","partitionColumns":[],"configuration":{}}}`
 	if err := bucket.Put(t.Context(), "_delta_log/00000000000000000000.json", strings.NewReader(log)); err != nil {
@@ -678,7 +678,7 @@ func TestNoColumns(t *testing.T) {
 func TestNoDeltaTable(t *testing.T) {
 	request := Request{
 		Tables: func(ctx context.Context, _ string) (*delta.Table, error) {
-			return delta.Open(ctx, oss.NewMemory("empty"))
+			return delta.Open(ctx, blob.NewMemory("empty"))
 		},
 		TableNames: func(context.Context) []string { return []string{"trips", "zones"} },
 	}

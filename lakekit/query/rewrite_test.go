@@ -18,9 +18,9 @@ import (
 	"github.com/apache/arrow-go/v18/parquet"
 	"github.com/apache/arrow-go/v18/parquet/pqarrow"
 
+	"taxilake/lakekit/blob"
 	"taxilake/lakekit/delta"
 	"taxilake/lakekit/delta/deltatest"
-	"taxilake/lakekit/oss"
 )
 
 // Rewriting changes no row. What it did is read by DuckDB, which shares no code
@@ -63,7 +63,7 @@ func mustSnapshot(t testing.TB, table *delta.Table) *delta.Snapshot {
 	return snapshot
 }
 
-func mustOpen(t testing.TB, bucket oss.Bucket) *delta.Table {
+func mustOpen(t testing.TB, bucket blob.Bucket) *delta.Table {
 	t.Helper()
 	table, err := delta.Open(t.Context(), bucket)
 	if err != nil {
@@ -104,10 +104,10 @@ func at(rows []string, i int) string {
 	return "(none)"
 }
 
-func listed(t testing.TB, bucket oss.Bucket) []string {
+func listed(t testing.TB, bucket blob.Bucket) []string {
 	t.Helper()
 	var keys []string
-	for object, err := range bucket.List(t.Context(), oss.ListOptions{}) {
+	for object, err := range bucket.List(t.Context(), blob.ListOptions{}) {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -188,7 +188,7 @@ func FuzzRewriting(f *testing.F) {
 func rewriteRandom(t *testing.T, e *Engine, seed uint64, which int) (refused, rewritten bool) {
 	t.Helper()
 	rewrite := rewrites[which]
-	bucket, err := oss.OpenDir(t.TempDir())
+	bucket, err := blob.OpenDir(t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -271,7 +271,7 @@ func TestNanoseconds(t *testing.T) {
 			if err := errors.Join(w.Write(rows), w.Close()); err != nil {
 				t.Fatal(err)
 			}
-			bucket := oss.NewMemory("lake-" + name)
+			bucket := blob.NewMemory("lake-" + name)
 			schema := delta.Schema{Fields: []delta.Field{
 				{Name: "at", Type: delta.Timestamp, Nullable: true}, {Name: "ats", Type: delta.Array{Element: delta.Timestamp, ContainsNull: true}, Nullable: true},
 			}}

@@ -13,8 +13,8 @@ import (
 	"github.com/apache/arrow-go/v18/arrow/memory"
 
 	"taxilake/lakekit/api"
+	"taxilake/lakekit/blob"
 	"taxilake/lakekit/delta"
-	"taxilake/lakekit/oss"
 )
 
 // days is a table of ten files of a day each, with ids 0 to 9, 10 to 19 and so
@@ -26,7 +26,7 @@ func days(t testing.TB) *delta.Table {
 		{Name: "name", Type: delta.String, Nullable: true}, {Name: "x", Type: delta.Double, Nullable: true},
 		{Name: "n", Type: delta.Integer, Nullable: true}, {Name: "parity", Type: delta.String, Nullable: true},
 	}}
-	table := create(t, oss.NewMemory("lake"), schema, "parity")
+	table := create(t, blob.NewMemory("lake"), schema, "parity")
 	arrowSchema, err := schema.Arrow()
 	if err != nil {
 		t.Fatal(err)
@@ -163,7 +163,7 @@ func TestSkippingChangesNoAnswer(t *testing.T) {
 	operators := []string{"=", "<", "<=", ">", ">=", "<>"}
 	skipped := 0
 	for _, name := range []string{"spark_skipping", "spark_partition_types", "spark_type_widening", "deltars_partitioned", "spark_deletion_vectors"} {
-		bucket, err := oss.OpenDir(filepath.Join(goldenFolder, name, "table"))
+		bucket, err := blob.OpenDir(filepath.Join(goldenFolder, name, "table"))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -9,20 +9,20 @@ import (
 	"strings"
 	"testing"
 
+	"taxilake/lakekit/blob"
 	"taxilake/lakekit/delta"
-	"taxilake/lakekit/oss"
 )
 
 // copyGolden copies a golden table to a folder or, with root "", to memory.
-func copyGolden(t testing.TB, name, root string) oss.Bucket {
+func copyGolden(t testing.TB, name, root string) blob.Bucket {
 	t.Helper()
-	var bucket oss.Bucket = oss.NewMemory("lake")
+	var bucket blob.Bucket = blob.NewMemory("lake")
 	if root != "" {
 		if err := os.MkdirAll(root, 0o700); err != nil {
 			t.Fatal(err)
 		}
 		var err error
-		if bucket, err = oss.OpenDir(root); err != nil {
+		if bucket, err = blob.OpenDir(root); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -47,7 +47,7 @@ func copyGolden(t testing.TB, name, root string) oss.Bucket {
 	return bucket
 }
 
-func openTable(t testing.TB, bucket oss.Bucket) Request {
+func openTable(t testing.TB, bucket blob.Bucket) Request {
 	t.Helper()
 	table, err := delta.Open(t.Context(), bucket)
 	if err != nil {
@@ -80,25 +80,25 @@ func TestDeletionVectorsAnywhere(t *testing.T) {
 func TestBrokenFiles(t *testing.T) {
 	tests := []struct {
 		name   string
-		damage func(t *testing.T, bucket oss.Bucket, add delta.Add)
+		damage func(t *testing.T, bucket blob.Bucket, add delta.Add)
 		want   error
 		says   string
 	}{
-		{"missing", func(t *testing.T, bucket oss.Bucket, add delta.Add) {
+		{"missing", func(t *testing.T, bucket blob.Bucket, add delta.Add) {
 			key, _ := add.Key()
 			if err := bucket.Delete(t.Context(), key); err != nil {
 				t.Fatal(err)
 			}
 		}, nil, ""},
-		{"no Parquet", func(t *testing.T, bucket oss.Bucket, add delta.Add) {
+		{"no Parquet", func(t *testing.T, bucket blob.Bucket, add delta.Add) {
 			key, _ := add.Key()
 			if err := bucket.Put(t.Context(), key, strings.NewReader(strings.Repeat("x", int(add.Size)))); err != nil {
 				t.Fatal(err)
 			}
 		}, nil, ""},
-		{"damaged pages", func(t *testing.T, bucket oss.Bucket, add delta.Add) {
+		{"damaged pages", func(t *testing.T, bucket blob.Bucket, add delta.Add) {
 			key, _ := add.Key()
-			content, err := oss.ReadAll(t.Context(), bucket, key)
+			content, err := blob.ReadAll(t.Context(), bucket, key)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -107,12 +107,12 @@ func TestBrokenFiles(t *testing.T) {
 				t.Fatal(err)
 			}
 		}, nil, "damaged"},
-		{"deletion vector", func(t *testing.T, bucket oss.Bucket, _ delta.Add) {
-			for object, err := range bucket.List(t.Context(), oss.ListOptions{Prefix: "deletion_vector_"}) {
+		{"deletion vector", func(t *testing.T, bucket blob.Bucket, _ delta.Add) {
+			for object, err := range bucket.List(t.Context(), blob.ListOptions{Prefix: "deletion_vector_"}) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				content, err := oss.ReadAll(t.Context(), bucket, object.Key)
+				content, err := blob.ReadAll(t.Context(), bucket, object.Key)
 				if err != nil {
 					t.Fatal(err)
 				}

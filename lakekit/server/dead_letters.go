@@ -5,13 +5,13 @@ import (
 	"net/http"
 
 	"taxilake/lakekit/api"
+	"taxilake/lakekit/blob"
 	"taxilake/lakekit/ingest"
-	"taxilake/lakekit/oss"
 )
 
 // deadLetters is the folder of the records that do not fit the table at an
 // address.
-func (s *Server) deadLetters(table string) (oss.Bucket, error) {
+func (s *Server) deadLetters(table string) (blob.Bucket, error) {
 	return s.folder(table + deadLettersSuffix)
 }
 

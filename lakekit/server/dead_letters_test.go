@@ -9,8 +9,8 @@ import (
 	"testing"
 
 	"taxilake/lakekit/api"
+	"taxilake/lakekit/blob"
 	"taxilake/lakekit/delta"
-	"taxilake/lakekit/oss"
 )
 
 // produce sends values as a client does.
@@ -27,7 +27,7 @@ func (all *streams) produce(t *testing.T, values ...string) {
 
 func (all *streams) rows(t *testing.T, prefix string) int64 {
 	t.Helper()
-	table, err := delta.Open(t.Context(), oss.Prefix(all.server.bucket, prefix))
+	table, err := delta.Open(t.Context(), blob.Prefix(all.server.bucket, prefix))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -83,7 +83,7 @@ func TestDeadLetters(t *testing.T) {
 	}
 	schema := taxiSchema()
 	schema.Fields[1].Type = delta.String
-	if _, err := delta.Create(t.Context(), oss.Prefix(s.bucket, "delta/taxi_record"), delta.Definition{Schema: schema}); err != nil {
+	if _, err := delta.Create(t.Context(), blob.Prefix(s.bucket, "delta/taxi_record"), delta.Definition{Schema: schema}); err != nil {
 		t.Fatal(err)
 	}
 	for want := int64(1); want >= 0; want-- {
@@ -111,7 +111,7 @@ func TestDeadLetters(t *testing.T) {
 
 // stuckBucket never finishes the upload of a data file.
 type stuckBucket struct {
-	oss.Bucket
+	blob.Bucket
 	stuck chan struct{}
 }
 
@@ -232,7 +232,7 @@ func TestStreamOptions(t *testing.T) {
 	}
 	all.produce(t, strings.Replace(goodRecord, `{`, `{"tip":0.5,`, 1))
 	all.mustProcessAll(t, "taxi_record")
-	table, err := delta.Open(t.Context(), oss.Prefix(all.server.bucket, "delta/taxi_record"))
+	table, err := delta.Open(t.Context(), blob.Prefix(all.server.bucket, "delta/taxi_record"))
 	if err != nil {
 		t.Fatal(err)
 	}

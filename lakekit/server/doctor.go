@@ -25,7 +25,7 @@ func (s *Server) diagnoseStore(r *http.Request) ([]api.Check, error) {
 	// and any other fault is found again below, step by step.
 	_ = s.prepareStore(r.Context())
 	var checks []api.Check
-	for _, step := range oss.Diagnose(r.Context(), s.settings.OSS.ClientConfig(), s.settings.Folder()) {
+	for _, step := range oss.Diagnose(r.Context(), oss.ConfigOf(s.settings.OSS), s.settings.Folder()) {
 		step.Name = "object store: " + step.Name
 		checks = append(checks, api.Check(step))
 	}

@@ -14,11 +14,11 @@ import (
 	confluent "github.com/confluentinc/confluent-kafka-go/v2/kafka"
 
 	"taxilake/lakekit/api"
+	"taxilake/lakekit/blob"
 	"taxilake/lakekit/chart"
 	"taxilake/lakekit/delta"
 	"taxilake/lakekit/ingest"
 	"taxilake/lakekit/kafka"
-	"taxilake/lakekit/oss"
 	"taxilake/lakekit/query"
 	"taxilake/lakekit/settings"
 )
@@ -67,7 +67,7 @@ var known = []struct {
 	{delta.ErrNoVersion, http.StatusNotFound},
 	{delta.ErrUnsupported, http.StatusUnprocessableEntity},
 	{delta.ErrCorruptLog, http.StatusUnprocessableEntity},
-	{oss.ErrDenied, http.StatusForbidden},
+	{blob.ErrDenied, http.StatusForbidden},
 	{kafka.ErrPartitionCount, http.StatusConflict},
 	{delta.ErrConflict, http.StatusConflict},
 	{delta.ErrFilesMissing, http.StatusConflict},
@@ -80,8 +80,8 @@ var known = []struct {
 	{kafka.ErrNoBroker, http.StatusServiceUnavailable},
 	{kafka.ErrTLS, http.StatusServiceUnavailable},
 	{kafka.ErrLogin, http.StatusServiceUnavailable},
-	{oss.ErrUnavailable, http.StatusServiceUnavailable},
-	{oss.ErrNoBucket, http.StatusServiceUnavailable},
+	{blob.ErrUnavailable, http.StatusServiceUnavailable},
+	{blob.ErrNoBucket, http.StatusServiceUnavailable},
 	{context.DeadlineExceeded, http.StatusServiceUnavailable},
 }
 

@@ -13,10 +13,10 @@ import (
 	confluent "github.com/confluentinc/confluent-kafka-go/v2/kafka"
 
 	"taxilake/lakekit/api"
+	"taxilake/lakekit/blob"
 	"taxilake/lakekit/delta"
 	"taxilake/lakekit/ingest"
 	"taxilake/lakekit/kafka"
-	"taxilake/lakekit/oss"
 	"taxilake/lakekit/query"
 	"taxilake/lakekit/settings"
 )
@@ -155,8 +155,8 @@ func TestStatusOf(t *testing.T) {
 		{fmt.Errorf("browse: %w", kafka.ErrNotAllowed), 403},
 		{fmt.Errorf("browse: %w", kafka.ErrLogin), 503},
 		{fmt.Errorf("browse: %w", kafka.ErrNoBroker), 503},
-		{fmt.Errorf("read table: %w", oss.ErrUnavailable), 503},
-		{fmt.Errorf("read table: %w", oss.ErrDenied), 403},
+		{fmt.Errorf("read table: %w", blob.ErrUnavailable), 503},
+		{fmt.Errorf("read table: %w", blob.ErrDenied), 403},
 		{fmt.Errorf("read table: %w", delta.ErrUnsupported), 422},
 		{fmt.Errorf("files: %w", delta.ErrNoVersion), 404},
 		{&query.Error{Message: "no such column"}, 400},

@@ -14,8 +14,8 @@ import (
 	"github.com/apache/arrow-go/v18/arrow/memory"
 
 	"taxilake/lakekit/api"
+	"taxilake/lakekit/blob"
 	"taxilake/lakekit/delta"
-	"taxilake/lakekit/oss"
 	"taxilake/lakekit/settings"
 )
 
@@ -25,10 +25,10 @@ func tableServer(t *testing.T) (*Server, func(path, body string) (int, string)) 
 	t.Helper()
 	s := &Server{
 		settings: &settings.Settings{Table: "oss://lake/delta/trips", OSS: settings.OSS{Bucket: "lake"}, Server: settings.Server{Token: testToken}},
-		log:      slog.New(slog.DiscardHandler), bucket: oss.NewMemory("lake"), tables: map[string]*delta.Table{},
+		log:      slog.New(slog.DiscardHandler), bucket: blob.NewMemory("lake"), tables: map[string]*delta.Table{},
 	}
 	schema := delta.Schema{Fields: []delta.Field{{Name: "day", Type: delta.String, Nullable: true}, {Name: "id", Type: delta.Long, Nullable: true}}}
-	table, err := delta.Create(t.Context(), oss.Prefix(s.bucket, "delta/trips"), delta.Definition{Schema: schema, PartitionBy: []string{"day"}})
+	table, err := delta.Create(t.Context(), blob.Prefix(s.bucket, "delta/trips"), delta.Definition{Schema: schema, PartitionBy: []string{"day"}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -102,13 +102,13 @@ func TestCreateTableChecksTheDefinition(t *testing.T) {
 	if status != 400 || !strings.Contains(text, `did you mean \"delta.autoOptimize.autoCompact\"`) {
 		t.Fatalf("%d %s", status, text)
 	}
-	for object := range s.bucket.List(context.Background(), oss.ListOptions{Prefix: "delta/other"}) {
+	for object := range s.bucket.List(context.Background(), blob.ListOptions{Prefix: "delta/other"}) {
 		t.Errorf("left %s", object.Key)
 	}
 	if status, text = post("/api/tables", `{"uri":"other"}`); status != 200 || !strings.Contains(text, `"delta.autoOptimize.autoCompact":"true"`) {
 		t.Fatalf("%d %s", status, text)
 	}
-	if _, err := delta.Open(t.Context(), oss.Prefix(s.bucket, "delta/other")); errors.Is(err, delta.ErrNotTable) {
+	if _, err := delta.Open(t.Context(), blob.Prefix(s.bucket, "delta/other")); errors.Is(err, delta.ErrNotTable) {
 		t.Fatal(err)
 	}
 }
@@ -139,10 +139,10 @@ func TestTablesAndCheckpointsDoNotLieInOneAnother(t *testing.T) {
 	}
 }
 
-func keysOf(t *testing.T, bucket oss.Bucket) []string {
+func keysOf(t *testing.T, bucket blob.Bucket) []string {
 	t.Helper()
 	var keys []string
-	for object, err := range bucket.List(t.Context(), oss.ListOptions{}) {
+	for object, err := range bucket.List(t.Context(), blob.ListOptions{}) {
 		if err != nil {
 			t.Fatal(err)
 		}

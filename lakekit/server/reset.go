@@ -8,9 +8,9 @@ import (
 	"time"
 
 	"taxilake/lakekit/api"
+	"taxilake/lakekit/blob"
 	"taxilake/lakekit/delta"
 	"taxilake/lakekit/kafka"
-	"taxilake/lakekit/oss"
 )
 
 // resetAddresses are the folders that belong together: one of them without the
@@ -103,10 +103,10 @@ func (s *Server) deleteAll(ctx context.Context, address string) error {
 
 // ownObjects are those of a folder, with keys below it, that do not lie in a
 // table or a checkpoint within; others are the folders of these.
-func (s *Server) ownObjects(ctx context.Context, address string) (objects []oss.ObjectInfo, others []string, err error) {
+func (s *Server) ownObjects(ctx context.Context, address string) (objects []blob.ObjectInfo, others []string, err error) {
 	folder, err := s.folder(address)
 	if err != nil {
 		return nil, nil, err
 	}
-	return delta.OwnObjects(ctx, folder, func(oss.ObjectInfo) bool { return true })
+	return delta.OwnObjects(ctx, folder, func(blob.ObjectInfo) bool { return true })
 }

@@ -22,9 +22,9 @@ import (
 	"testing"
 
 	"taxilake/lakekit/api"
+	"taxilake/lakekit/blob"
 	"taxilake/lakekit/delta"
 	"taxilake/lakekit/kafka"
-	"taxilake/lakekit/oss"
 	"taxilake/lakekit/query"
 	"taxilake/lakekit/settings"
 )
@@ -391,7 +391,7 @@ func TestGETChangesNothing(t *testing.T) {
 	s := wholeServer(t)
 	state := func() string {
 		var b strings.Builder
-		for object, err := range s.bucket.List(t.Context(), oss.ListOptions{}) {
+		for object, err := range s.bucket.List(t.Context(), blob.ListOptions{}) {
 			fmt.Fprintln(&b, object.Key, object.ETag, err)
 		}
 		err := s.admin(func(a *kafka.Admin) error {
@@ -426,21 +426,21 @@ func TestGETChangesNothing(t *testing.T) {
 }
 
 // away is a store that does not answer.
-type away struct{ oss.Bucket }
+type away struct{ blob.Bucket }
 
-var errAway = fmt.Errorf("no answer from the object store: %w; `lakekit up` starts it", oss.ErrUnavailable)
+var errAway = fmt.Errorf("no answer from the object store: %w; `lakekit up` starts it", blob.ErrUnavailable)
 
 func (away) URI(key string) string                                    { return "oss://lake/" + key }
 func (away) Get(context.Context, string) (io.ReadCloser, error)       { return nil, errAway }
-func (away) Head(context.Context, string) (oss.ObjectInfo, error)     { return oss.ObjectInfo{}, errAway }
+func (away) Head(context.Context, string) (blob.ObjectInfo, error)    { return blob.ObjectInfo{}, errAway }
 func (away) Put(context.Context, string, io.ReadSeeker) error         { return errAway }
 func (away) PutIfAbsent(context.Context, string, io.ReadSeeker) error { return errAway }
 func (away) Delete(context.Context, ...string) error                  { return errAway }
 func (away) GetRange(context.Context, string, int64, int64) (io.ReadCloser, error) {
 	return nil, errAway
 }
-func (away) List(context.Context, oss.ListOptions) iter.Seq2[oss.ObjectInfo, error] {
-	return func(yield func(oss.ObjectInfo, error) bool) { yield(oss.ObjectInfo{}, errAway) }
+func (away) List(context.Context, blob.ListOptions) iter.Seq2[blob.ObjectInfo, error] {
+	return func(yield func(blob.ObjectInfo, error) bool) { yield(blob.ObjectInfo{}, errAway) }
 }
 
 // TestServicesThatAreAway are told as such, by every route that needs them.

@@ -12,10 +12,10 @@ import (
 	"strings"
 	"sync"
 
+	"taxilake/lakekit/blob"
 	"taxilake/lakekit/chart"
 	"taxilake/lakekit/delta"
 	"taxilake/lakekit/kafka"
-	"taxilake/lakekit/oss"
 	"taxilake/lakekit/query"
 	"taxilake/lakekit/settings"
 )
@@ -24,7 +24,7 @@ import (
 type Server struct {
 	settings *settings.Settings
 	log      *slog.Logger
-	bucket   oss.Bucket
+	bucket   blob.Bucket
 	kafka    kafka.Config
 	engine   *query.Engine
 	charts   charts
@@ -157,12 +157,12 @@ func (s *Server) within(uri string, use settings.Use) (key string, err error) {
 }
 
 // folder is the part of the bucket below an address, to be changed.
-func (s *Server) folder(uri string) (oss.Bucket, error) { return s.below(uri, settings.Change) }
+func (s *Server) folder(uri string) (blob.Bucket, error) { return s.below(uri, settings.Change) }
 
 // readable is the part of the bucket below an address, to be read.
-func (s *Server) readable(uri string) (oss.Bucket, error) { return s.below(uri, settings.Read) }
+func (s *Server) readable(uri string) (blob.Bucket, error) { return s.below(uri, settings.Read) }
 
-func (s *Server) below(uri string, use settings.Use) (oss.Bucket, error) {
+func (s *Server) below(uri string, use settings.Use) (blob.Bucket, error) {
 	key, err := s.within(uri, use)
 	switch {
 	case err != nil:
@@ -172,7 +172,7 @@ func (s *Server) below(uri string, use settings.Use) (oss.Bucket, error) {
 	case s.settings.Workspace != "" && !strings.Contains(key, "/"):
 		return nil, badRequest("%s is a whole workspace; name a folder in it", uri)
 	}
-	return oss.Prefix(s.bucket, key), nil
+	return blob.Prefix(s.bucket, key), nil
 }
 
 // table opens the table with a name or at an address to read it, or returns the

@@ -4,16 +4,17 @@ import (
 	"context"
 	"errors"
 
+	"taxilake/lakekit/blob"
 	"taxilake/lakekit/oss"
 	"taxilake/lakekit/settings"
 )
 
 // OpenBucket connects to the workshop's bucket.
-func OpenBucket(s *settings.Settings) (oss.Bucket, error) {
+func OpenBucket(s *settings.Settings) (blob.Bucket, error) {
 	if s.OSS.Endpoint == "" {
 		return nil, errors.New("connecting to the object store: it is not running: `lakekit up` starts it")
 	}
-	return oss.NewClient(s.OSS.ClientConfig())
+	return oss.NewClient(oss.ConfigOf(s.OSS))
 }
 
 // prepareStore is called before the first table or checkpoint is written. It
@@ -25,9 +26,9 @@ func (s *Server) prepareStore(ctx context.Context) error {
 	if s.storeProven {
 		return nil
 	}
-	folder := oss.Prefix(s.bucket, s.settings.Folder())
+	folder := blob.Prefix(s.bucket, s.settings.Folder())
 	err := oss.ProvePutIfAbsent(ctx, folder)
-	if errors.Is(err, oss.ErrNoBucket) && s.settings.OSS.S3 {
+	if errors.Is(err, blob.ErrNoBucket) && s.settings.OSS.S3 {
 		if err := createBucket(ctx, s.settings); err != nil {
 			return err
 		}
@@ -38,7 +39,7 @@ func (s *Server) prepareStore(ctx context.Context) error {
 }
 
 func createBucket(ctx context.Context, s *settings.Settings) error {
-	client, err := oss.NewClient(s.OSS.ClientConfig())
+	client, err := oss.NewClient(oss.ConfigOf(s.OSS))
 	if err != nil {
 		return err
 	}

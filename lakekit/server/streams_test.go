@@ -8,10 +8,10 @@ import (
 	"time"
 
 	"taxilake/lakekit/api"
+	"taxilake/lakekit/blob"
+	"taxilake/lakekit/blob/blobtest"
 	"taxilake/lakekit/delta"
 	"taxilake/lakekit/kafka"
-	"taxilake/lakekit/oss"
-	"taxilake/lakekit/oss/osstest"
 )
 
 // newStreams is a server with a broker, a topic and the course's table, and no
@@ -19,12 +19,12 @@ import (
 func newStreams(t *testing.T) *streams {
 	t.Helper()
 	s := newTraffic(t).server
-	s.bucket = oss.NewMemory("lake")
+	s.bucket = blob.NewMemory("lake")
 	s.tables = map[string]*delta.Table{}
 	s.settings.OSS.Bucket = "lake"
 	s.settings.Table, s.settings.Checkpoint = "oss://lake/delta/taxi_record", "oss://lake/checkpoints/taxi_record"
 	for _, key := range []string{"delta/taxi_record", "delta/other"} {
-		if _, err := delta.Create(t.Context(), oss.Prefix(s.bucket, key), delta.Definition{Schema: taxiSchema()}); err != nil {
+		if _, err := delta.Create(t.Context(), blob.Prefix(s.bucket, key), delta.Definition{Schema: taxiSchema()}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -182,7 +182,7 @@ func TestStartThatWaits(t *testing.T) {
 	all.mustStart(t, api.StreamRequest{})
 	asked, answer := make(chan struct{}), make(chan struct{})
 	once := sync.OnceFunc(func() { close(asked) })
-	all.server.bucket = osstest.Faults(all.server.bucket, func(_, key string) error {
+	all.server.bucket = blobtest.Faults(all.server.bucket, func(_, key string) error {
 		if strings.HasPrefix(key, "delta/other/") {
 			once()
 			<-answer

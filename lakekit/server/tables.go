@@ -13,8 +13,8 @@ import (
 	"strings"
 
 	"taxilake/lakekit/api"
+	"taxilake/lakekit/blob"
 	"taxilake/lakekit/delta"
-	"taxilake/lakekit/oss"
 	"taxilake/lakekit/query"
 	"taxilake/lakekit/settings"
 	"taxilake/lakekit/taxi"
@@ -167,7 +167,7 @@ func (s *Server) objects(r *http.Request) ([]api.Object, error) {
 		prefix += "/"
 	}
 	objects := []api.Object{}
-	for object, err := range s.bucket.List(r.Context(), oss.ListOptions{Prefix: prefix, Delimiter: "/"}) {
+	for object, err := range s.bucket.List(r.Context(), blob.ListOptions{Prefix: prefix, Delimiter: "/"}) {
 		if err != nil {
 			return nil, err
 		}
@@ -209,10 +209,10 @@ func (s *Server) queryTable(ctx context.Context, name string) (*delta.Table, err
 
 // TableNames lists the tables beside the course's table, for suggestions: it
 // returns what it finds and no error.
-func TableNames(ctx context.Context, bucket oss.Bucket, s *settings.Settings) []string {
+func TableNames(ctx context.Context, bucket blob.Bucket, s *settings.Settings) []string {
 	folder := strings.TrimSuffix(strings.TrimPrefix(s.Table, bucket.URI("")), tableName(s.Table))
 	var names []string
-	for object, err := range bucket.List(ctx, oss.ListOptions{Prefix: folder, Delimiter: "/"}) {
+	for object, err := range bucket.List(ctx, blob.ListOptions{Prefix: folder, Delimiter: "/"}) {
 		if err != nil {
 			break
 		}

@@ -15,9 +15,9 @@ import (
 
 	"taxilake/lakekit"
 	"taxilake/lakekit/api"
+	"taxilake/lakekit/blob"
 	"taxilake/lakekit/broker"
 	"taxilake/lakekit/class"
-	"taxilake/lakekit/oss"
 	"taxilake/lakekit/oss/ossserver"
 	"taxilake/lakekit/server"
 	"taxilake/lakekit/settings"
@@ -179,7 +179,7 @@ func TestTwentyWorkspacesAtOnce(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for object, err := range bucket.List(t.Context(), oss.ListOptions{Delimiter: "/"}) {
+	for object, err := range bucket.List(t.Context(), blob.ListOptions{Delimiter: "/"}) {
 		if err != nil {
 			t.Fatal(err)
 		}

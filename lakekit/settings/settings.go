@@ -15,7 +15,6 @@ import (
 	"time"
 
 	"taxilake/lakekit/kafka/properties"
-	"taxilake/lakekit/oss"
 )
 
 // The profiles: where Kafka and the object store are. The notebooks are the same.
@@ -76,18 +75,6 @@ type OSS struct {
 	// LocalDir is the folder in which the embedded store keeps its buckets as
 	// plain files, or "".
 	LocalDir string
-}
-
-// ClientConfig is what package oss wants to know to reach the bucket.
-func (o OSS) ClientConfig() oss.ClientConfig {
-	config := oss.ClientConfig{
-		Endpoint: o.Endpoint, Region: o.Region, Bucket: o.Bucket, S3: o.S3,
-		AccessKeyID: o.AccessKeyID, AccessKeySecret: o.Secret.Reveal(), SecurityToken: o.SecurityToken.Reveal(),
-	}
-	if o.LocalDir != "" {
-		config.LocalDir = filepath.Join(o.LocalDir, o.Bucket)
-	}
-	return config
 }
 
 // Server is the workshop server.

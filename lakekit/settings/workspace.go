@@ -6,7 +6,7 @@ import (
 	"slices"
 	"strings"
 
-	"taxilake/lakekit/oss"
+	"taxilake/lakekit/blob"
 )
 
 // ErrOutside is wrapped by the refusal of what is not this workspace's.
@@ -45,7 +45,7 @@ func (s *Settings) CheckAddress(uri string, use Use) (key string, err error) {
 	}
 	key = strings.TrimSuffix(key, "/")
 	if key != "" {
-		if err := oss.CheckKey(key); err != nil {
+		if err := blob.CheckKey(key); err != nil {
 			return "", fmt.Errorf("%q is not an address of the object store: %w", uri, err)
 		}
 	}

@@ -18,8 +18,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"taxilake/lakekit/api"
+	"taxilake/lakekit/blob"
 	"taxilake/lakekit/delta"
-	"taxilake/lakekit/oss"
 	"taxilake/lakekit/query"
 	"taxilake/lakekit/server"
 	"taxilake/lakekit/settings"
@@ -191,7 +191,7 @@ func openTable(named map[string]string) func(context.Context, string) (*delta.Ta
 		if err != nil {
 			return nil, err
 		}
-		table, err := delta.Open(ctx, oss.Prefix(bucket, key))
+		table, err := delta.Open(ctx, blob.Prefix(bucket, key))
 		if errors.Is(err, delta.ErrNotTable) && !given && address != uri {
 			return nil, query.ErrUnknownTable
 		}
@@ -216,7 +216,7 @@ func openFolder(ctx context.Context, path string) (*delta.Table, error) {
 	if info, err := os.Stat(path); err != nil || !info.IsDir() {
 		return nil, fmt.Errorf("%s is not a folder: name the folder that holds the table's _delta_log", path)
 	}
-	bucket, err := oss.OpenDir(path)
+	bucket, err := blob.OpenDir(path)
 	if err != nil {
 		return nil, err
 	}

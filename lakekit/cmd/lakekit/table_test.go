@@ -10,8 +10,8 @@ import (
 	"github.com/apache/arrow-go/v18/arrow/memory"
 
 	"taxilake/lakekit/api"
+	"taxilake/lakekit/blob"
 	"taxilake/lakekit/delta"
-	"taxilake/lakekit/oss"
 )
 
 const createdBySpark = `{"protocol":{"minReaderVersion":1,"minWriterVersion":2}}
@@ -22,7 +22,7 @@ const createdBySpark = `{"protocol":{"minReaderVersion":1,"minWriterVersion":2}}
 func TestMaintainAFolder(t *testing.T) {
 	w := newWorkshop(t)
 	folder := t.TempDir()
-	bucket, err := oss.OpenDir(folder)
+	bucket, err := blob.OpenDir(folder)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,8 +13,8 @@ import (
 	"math/rand/v2"
 	"strings"
 
+	"taxilake/lakekit/blob"
 	"taxilake/lakekit/delta"
-	"taxilake/lakekit/oss"
 )
 
 // Table is a table that was written.
@@ -29,7 +29,7 @@ type Table struct {
 }
 
 // Write writes the table of a seed to an empty bucket. Auto compaction is on.
-func Write(ctx context.Context, bucket oss.Bucket, seed uint64) (Table, error) {
+func Write(ctx context.Context, bucket blob.Bucket, seed uint64) (Table, error) {
 	g := generator{rand.New(rand.NewPCG(seed, 0))}
 	t := Table{Schema: g.schema(), Breaking: map[string]bool{}, Files: 2 + g.IntN(5)}
 	partitioned := g.IntN(3) == 0

@@ -12,7 +12,7 @@ import (
 	"strconv"
 	"syscall"
 
-	"taxilake/lakekit/oss/internal/folder"
+	"taxilake/lakekit/internal/folder"
 )
 
 // apiError is an answer of OSS other than success; the codes are those of its

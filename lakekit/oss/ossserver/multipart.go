@@ -20,7 +20,7 @@ import (
 	"strings"
 	"time"
 
-	"taxilake/lakekit/oss/internal/folder"
+	"taxilake/lakekit/internal/folder"
 )
 
 const (

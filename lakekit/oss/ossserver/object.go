@@ -16,7 +16,7 @@ import (
 	"strings"
 	"time"
 
-	"taxilake/lakekit/oss/internal/folder"
+	"taxilake/lakekit/internal/folder"
 )
 
 // storedHeaders are kept with an object, besides x-oss-meta-*.

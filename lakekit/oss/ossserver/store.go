@@ -15,7 +15,7 @@ import (
 	"sync"
 	"time"
 
-	"taxilake/lakekit/oss/internal/folder"
+	"taxilake/lakekit/internal/folder"
 )
 
 // store is the folder of buckets, and under ".oss", which is no bucket name:

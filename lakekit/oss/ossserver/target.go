@@ -5,7 +5,7 @@ import (
 	"net/url"
 	"strings"
 
-	"taxilake/lakekit/oss/internal/folder"
+	"taxilake/lakekit/internal/folder"
 )
 
 // maxQuery is far more than a signed URL of OSS with the longest key has, in bytes.

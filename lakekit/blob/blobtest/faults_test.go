@@ -1,4 +1,4 @@
-package osstest_test
+package blobtest_test
 
 import (
 	"context"
@@ -8,13 +8,13 @@ import (
 	"strings"
 	"testing"
 
-	"taxilake/lakekit/oss"
-	"taxilake/lakekit/oss/osstest"
+	"taxilake/lakekit/blob"
+	"taxilake/lakekit/blob/blobtest"
 )
 
 func TestFaultBucketKeepsTheContract(t *testing.T) {
-	osstest.AcceptanceTest(t, func(*testing.T) oss.Bucket {
-		return osstest.Faults(oss.NewMemory("lake"), nil)
+	blobtest.AcceptanceTest(t, func(*testing.T) blob.Bucket {
+		return blobtest.Faults(blob.NewMemory("lake"), nil)
 	})
 }
 
@@ -24,11 +24,11 @@ var ctx = context.Background()
 
 func TestFaults(t *testing.T) {
 
-	store := oss.NewMemory("lake")
-	bucket := osstest.Faults(store, osstest.Hooks(
-		osstest.FailNth(osstest.Put, "data/*", 2, errors.New("no route")),
-		osstest.FailNth(osstest.After+osstest.PutIfAbsent, "_delta_log/*.json", 1, errLost),
-		osstest.FailNth(osstest.List, "*", 1, errors.New("throttled")),
+	store := blob.NewMemory("lake")
+	bucket := blobtest.Faults(store, blobtest.Hooks(
+		blobtest.FailNth(blobtest.Put, "data/*", 2, errors.New("no route")),
+		blobtest.FailNth(blobtest.After+blobtest.PutIfAbsent, "_delta_log/*.json", 1, errLost),
+		blobtest.FailNth(blobtest.List, "*", 1, errors.New("throttled")),
 	))
 	for i := range 3 {
 		bucket.Put(ctx, fmt.Sprintf("data/part-%d", i), strings.NewReader("x"))
@@ -36,7 +36,7 @@ func TestFaults(t *testing.T) {
 	if err := bucket.PutIfAbsent(ctx, "_delta_log/0.json", strings.NewReader("mine")); !errors.Is(err, errLost) {
 		t.Errorf("error %v", err)
 	}
-	if data, err := oss.ReadAll(ctx, store, "_delta_log/0.json"); err != nil || string(data) != "mine" {
+	if data, err := blob.ReadAll(ctx, store, "_delta_log/0.json"); err != nil || string(data) != "mine" {
 		t.Errorf("stored %q, %v", data, err)
 	}
 	bucket.PutIfAbsent(ctx, "_delta_log/0.json", strings.NewReader("again"))
@@ -44,7 +44,7 @@ func TestFaults(t *testing.T) {
 	bucket.Get(ctx, "data/part-1")
 	bucket.Head(ctx, "data/part-2")
 	for range 2 {
-		for range bucket.List(ctx, oss.ListOptions{Prefix: "_delta_log/", StartAfter: "_delta_log/0"}) {
+		for range bucket.List(ctx, blob.ListOptions{Prefix: "_delta_log/", StartAfter: "_delta_log/0"}) {
 		}
 	}
 	bucket.Delete(ctx, "data/part-0", "data/part-2")
@@ -74,16 +74,16 @@ func TestFaults(t *testing.T) {
 
 // ExampleFaults holds a commit back until another writer has taken its version.
 func ExampleFaults() {
-	store := oss.NewMemory("lake")
+	store := blob.NewMemory("lake")
 	overtake := func(op, key string) error {
-		if op == osstest.PutIfAbsent {
+		if op == blobtest.PutIfAbsent {
 			return store.PutIfAbsent(ctx, key, strings.NewReader("the other writer's"))
 		}
 		return nil
 	}
-	bucket := osstest.Faults(store, overtake)
+	bucket := blobtest.Faults(store, overtake)
 	err := bucket.PutIfAbsent(ctx, "_delta_log/1.json", strings.NewReader("mine"))
-	fmt.Println(errors.Is(err, oss.ErrExist))
+	fmt.Println(errors.Is(err, blob.ErrExist))
 	fmt.Println(bucket.Log())
 	// Output:
 	// true

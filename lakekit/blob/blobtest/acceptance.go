@@ -1,4 +1,4 @@
-package osstest
+package blobtest
 
 import (
 	"bytes"
@@ -14,16 +14,16 @@ import (
 	"testing"
 	"time"
 
-	"taxilake/lakekit/oss"
+	"taxilake/lakekit/blob"
 )
 
-// AcceptanceTest checks every promise of oss.Bucket. open returns an empty
+// AcceptanceTest checks every promise of blob.Bucket. open returns an empty
 // bucket each time it is called: one of its own, or a folder of a bucket that
-// others use too (oss.Prefix).
-func AcceptanceTest(t *testing.T, open func(t *testing.T) oss.Bucket) {
+// others use too (blob.Prefix).
+func AcceptanceTest(t *testing.T, open func(t *testing.T) blob.Bucket) {
 	for _, test := range []struct {
 		name string
-		run  func(*testing.T, oss.Bucket)
+		run  func(*testing.T, blob.Bucket)
 	}{
 		{"Absent", testAbsent},
 		{"PutGetHead", testPutGetHead},
@@ -51,23 +51,23 @@ func AcceptanceTest(t *testing.T, open func(t *testing.T) oss.Bucket) {
 	}
 }
 
-func put(t *testing.T, b oss.Bucket, key, content string) {
+func put(t *testing.T, b blob.Bucket, key, content string) {
 	t.Helper()
 	if err := b.Put(t.Context(), key, strings.NewReader(content)); err != nil {
 		t.Fatal(err)
 	}
 }
 
-func get(t *testing.T, b oss.Bucket, key string) string {
+func get(t *testing.T, b blob.Bucket, key string) string {
 	t.Helper()
-	data, err := oss.ReadAll(t.Context(), b, key)
+	data, err := blob.ReadAll(t.Context(), b, key)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return string(data)
 }
 
-func list(t *testing.T, b oss.Bucket, opts oss.ListOptions) []string {
+func list(t *testing.T, b blob.Bucket, opts blob.ListOptions) []string {
 	t.Helper()
 	keys := []string{}
 	for info, err := range b.List(t.Context(), opts) {
@@ -89,24 +89,24 @@ func wantError(t *testing.T, what string, err, want error) {
 	}
 }
 
-func testAbsent(t *testing.T, b oss.Bucket) {
+func testAbsent(t *testing.T, b blob.Bucket) {
 	put(t, b, "folder/object", "x")
 	for _, key := range []string{"absent", "folder", "folder/absent", "folder/object/below", "a/b/c/d"} {
 		_, err := b.Get(t.Context(), key)
-		wantError(t, "Get "+key, err, oss.ErrNotExist)
+		wantError(t, "Get "+key, err, blob.ErrNotExist)
 		_, err = b.GetRange(t.Context(), key, 0, 10)
-		wantError(t, "GetRange "+key, err, oss.ErrNotExist)
+		wantError(t, "GetRange "+key, err, blob.ErrNotExist)
 		_, err = b.GetRange(t.Context(), key, 0, 0)
-		wantError(t, "GetRange of nothing "+key, err, oss.ErrNotExist)
+		wantError(t, "GetRange of nothing "+key, err, blob.ErrNotExist)
 		_, err = b.Head(t.Context(), key)
-		wantError(t, "Head "+key, err, oss.ErrNotExist)
+		wantError(t, "Head "+key, err, blob.ErrNotExist)
 		if err == nil || !strings.Contains(err.Error(), b.URI(key)) {
 			t.Errorf("error %q does not name %s", err, b.URI(key))
 		}
 	}
 }
 
-func testPutGetHead(t *testing.T, b oss.Bucket) {
+func testPutGetHead(t *testing.T, b blob.Bucket) {
 	for _, size := range []int{0, 1, 4096, 3<<20 + 17} {
 		key := fmt.Sprintf("sizes/%d", size)
 		content := strings.Repeat("0123456789abcdef\n", size/17+1)[:size]
@@ -125,7 +125,7 @@ func testPutGetHead(t *testing.T, b oss.Bucket) {
 		if info.LastModified.Before(before) || info.LastModified.After(time.Now().Add(time.Minute)) {
 			t.Errorf("Head %s: last modified %v, now is %v", key, info.LastModified, time.Now())
 		}
-		for listed, err := range b.List(t.Context(), oss.ListOptions{Prefix: key}) {
+		for listed, err := range b.List(t.Context(), blob.ListOptions{Prefix: key}) {
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -136,7 +136,7 @@ func testPutGetHead(t *testing.T, b oss.Bucket) {
 	}
 }
 
-func testPutReplaces(t *testing.T, b oss.Bucket) {
+func testPutReplaces(t *testing.T, b blob.Bucket) {
 	put(t, b, "k", "first, and longer")
 	first, err := b.Head(t.Context(), "k")
 	if err != nil {
@@ -155,7 +155,7 @@ func testPutReplaces(t *testing.T, b oss.Bucket) {
 	}
 }
 
-func testPutFromPosition(t *testing.T, b oss.Bucket) {
+func testPutFromPosition(t *testing.T, b blob.Bucket) {
 	body := strings.NewReader("header|content")
 	if _, err := body.Seek(7, io.SeekStart); err != nil {
 		t.Fatal(err)
@@ -184,7 +184,7 @@ func (b brokenBody) Seek(offset int64, whence int) (int64, error) {
 	return b.content.Seek(offset, whence)
 }
 
-func testFailedPut(t *testing.T, b oss.Bucket) {
+func testFailedPut(t *testing.T, b blob.Bucket) {
 	put(t, b, "old", "old")
 	for _, key := range []string{"old", "new", "folder/new"} {
 		body := brokenBody{bytes.NewReader(make([]byte, 1<<20))}
@@ -196,7 +196,7 @@ func testFailedPut(t *testing.T, b oss.Bucket) {
 			t.Errorf("PutIfAbsent %s of a body that fails succeeded", key)
 		}
 	}
-	if got := list(t, b, oss.ListOptions{}); !slices.Equal(got, []string{"old"}) {
+	if got := list(t, b, blob.ListOptions{}); !slices.Equal(got, []string{"old"}) {
 		t.Errorf("objects %q", got)
 	}
 	if got := get(t, b, "old"); got != "old" {
@@ -204,7 +204,7 @@ func testFailedPut(t *testing.T, b oss.Bucket) {
 	}
 }
 
-func testGetIsOneVersion(t *testing.T, b oss.Bucket) {
+func testGetIsOneVersion(t *testing.T, b blob.Bucket) {
 	content := strings.Repeat("a", 1<<20)
 	put(t, b, "k", content)
 	body, err := b.Get(t.Context(), "k")
@@ -225,7 +225,7 @@ func testGetIsOneVersion(t *testing.T, b oss.Bucket) {
 	}
 }
 
-func testGetRange(t *testing.T, b oss.Bucket) {
+func testGetRange(t *testing.T, b blob.Bucket) {
 	put(t, b, "ten", "0123456789")
 	put(t, b, "empty", "")
 	const fails = "\x00"
@@ -255,7 +255,7 @@ func testGetRange(t *testing.T, b oss.Bucket) {
 				if err == nil {
 					body.Close()
 					t.Error("no error")
-				} else if errors.Is(err, oss.ErrNotExist) || errors.Is(err, oss.ErrExist) {
+				} else if errors.Is(err, blob.ErrNotExist) || errors.Is(err, blob.ErrExist) {
 					t.Errorf("error %v", err)
 				}
 				return
@@ -271,7 +271,7 @@ func testGetRange(t *testing.T, b oss.Bucket) {
 	}
 }
 
-func testKeys(t *testing.T, b oss.Bucket) {
+func testKeys(t *testing.T, b blob.Bucket) {
 	keys := []string{
 		"plain.parquet",
 		"_delta_log/00000000000000000000.json",
@@ -292,31 +292,31 @@ func testKeys(t *testing.T, b oss.Bucket) {
 		if info, err := b.Head(t.Context(), key); err != nil || info.Key != key {
 			t.Errorf("Head %q = %+v, %v", key, info, err)
 		}
-		if got := list(t, b, oss.ListOptions{Prefix: key}); !slices.Contains(got, key) {
+		if got := list(t, b, blob.ListOptions{Prefix: key}); !slices.Contains(got, key) {
 			t.Errorf("List with prefix %q = %q", key, got)
 		}
-		wantError(t, "PutIfAbsent "+key, b.PutIfAbsent(t.Context(), key, strings.NewReader("")), oss.ErrExist)
+		wantError(t, "PutIfAbsent "+key, b.PutIfAbsent(t.Context(), key, strings.NewReader("")), blob.ErrExist)
 	}
 	sorted := slices.Sorted(slices.Values(keys))
-	if got := list(t, b, oss.ListOptions{}); !slices.Equal(got, sorted) {
+	if got := list(t, b, blob.ListOptions{}); !slices.Equal(got, sorted) {
 		t.Errorf("List\n got %q\nwant %q", got, sorted)
 	}
 	for i, key := range sorted {
-		if got := list(t, b, oss.ListOptions{StartAfter: key}); !slices.Equal(got, sorted[i+1:]) {
+		if got := list(t, b, blob.ListOptions{StartAfter: key}); !slices.Equal(got, sorted[i+1:]) {
 			t.Errorf("List after %q\n got %q\nwant %q", key, got, sorted[i+1:])
 		}
 	}
 	if err := b.Delete(t.Context(), keys...); err != nil {
 		t.Fatal(err)
 	}
-	if got := list(t, b, oss.ListOptions{}); len(got) != 0 {
+	if got := list(t, b, blob.ListOptions{}); len(got) != 0 {
 		t.Errorf("left after Delete: %q", got)
 	}
 }
 
 // testLongestKey: OSS gives a key 1,023 bytes, S3 one more; a bucket promises
 // what all of them keep. The folder of a prefixed bucket counts.
-func testLongestKey(t *testing.T, b oss.Bucket) {
+func testLongestKey(t *testing.T, b blob.Bucket) {
 	name, inBucket := strings.CutPrefix(b.URI(""), "oss://")
 	if !inBucket {
 		t.Skip("how long the folder's own keys are cannot be told from outside")
@@ -329,7 +329,7 @@ func testLongestKey(t *testing.T, b oss.Bucket) {
 	if got := get(t, b, longest); got != "content" {
 		t.Errorf("Get = %q", got)
 	}
-	if got := list(t, b, oss.ListOptions{}); !slices.Equal(got, []string{longest}) {
+	if got := list(t, b, blob.ListOptions{}); !slices.Equal(got, []string{longest}) {
 		t.Errorf("List = %q", got)
 	}
 	if err := b.PutIfAbsent(t.Context(), longest+"k", strings.NewReader("x")); err == nil || !strings.Contains(err.Error(), "1,023 bytes") {
@@ -340,7 +340,7 @@ func testLongestKey(t *testing.T, b oss.Bucket) {
 	}
 }
 
-func testRefusedKeys(t *testing.T, b oss.Bucket) {
+func testRefusedKeys(t *testing.T, b blob.Bucket) {
 	for _, key := range []string{
 		"..", "../x", "a/../../x", "a/..", ".", "./a", "a/./b", "a//b", "a/", "a\x00b", "\xff",
 		"a/ .. /b", "a/.\t/b", `a\..\b`, // to MinIO these are the same
@@ -349,7 +349,7 @@ func testRefusedKeys(t *testing.T, b oss.Bucket) {
 		if err := b.Put(t.Context(), key, strings.NewReader("x")); err == nil {
 			t.Errorf("Put %.20q succeeded", key)
 		}
-		if err := b.PutIfAbsent(t.Context(), key, strings.NewReader("x")); err == nil || errors.Is(err, oss.ErrExist) {
+		if err := b.PutIfAbsent(t.Context(), key, strings.NewReader("x")); err == nil || errors.Is(err, blob.ErrExist) {
 			t.Errorf("PutIfAbsent %.20q: error %v", key, err)
 		}
 		if _, err := b.Get(t.Context(), key); err == nil {
@@ -359,57 +359,57 @@ func testRefusedKeys(t *testing.T, b oss.Bucket) {
 			t.Errorf("Delete %.20q succeeded", key)
 		}
 	}
-	if got := list(t, b, oss.ListOptions{}); len(got) != 0 {
+	if got := list(t, b, blob.ListOptions{}); len(got) != 0 {
 		t.Errorf("objects %q", got)
 	}
 }
 
-func testList(t *testing.T, b oss.Bucket) {
+func testList(t *testing.T, b blob.Bucket) {
 	for _, key := range []string{
 		"..d", "a", "b.txt", "b/..c/x", "b/.c", "b/1", "b/2/x", "b/2/y", "b/3", "b0", "c/d/e/f", "上/海", "é",
 	} {
 		put(t, b, key, key)
 	}
 	for _, test := range []struct {
-		opts oss.ListOptions
+		opts blob.ListOptions
 		want string // words
 	}{
-		{oss.ListOptions{}, "..d a b.txt b/..c/x b/.c b/1 b/2/x b/2/y b/3 b0 c/d/e/f é 上/海"},
-		{oss.ListOptions{Prefix: "b"}, "b.txt b/..c/x b/.c b/1 b/2/x b/2/y b/3 b0"},
-		{oss.ListOptions{Prefix: "b/"}, "b/..c/x b/.c b/1 b/2/x b/2/y b/3"},
-		{oss.ListOptions{Prefix: "b/2"}, "b/2/x b/2/y"},
-		{oss.ListOptions{Prefix: "b/2/x"}, "b/2/x"},
-		{oss.ListOptions{Prefix: "b/2/x/"}, ""},
-		{oss.ListOptions{Prefix: "c/d/"}, "c/d/e/f"},
-		{oss.ListOptions{Prefix: "none/"}, ""},
-		{oss.ListOptions{Prefix: "../"}, ""},
-		{oss.ListOptions{StartAfter: "b/1"}, "b/2/x b/2/y b/3 b0 c/d/e/f é 上/海"},
-		{oss.ListOptions{StartAfter: "b/2"}, "b/2/x b/2/y b/3 b0 c/d/e/f é 上/海"},
-		{oss.ListOptions{StartAfter: "b/2/x"}, "b/2/y b/3 b0 c/d/e/f é 上/海"},
-		{oss.ListOptions{StartAfter: "b/"}, "b/..c/x b/.c b/1 b/2/x b/2/y b/3 b0 c/d/e/f é 上/海"},
-		{oss.ListOptions{StartAfter: "b"}, "b.txt b/..c/x b/.c b/1 b/2/x b/2/y b/3 b0 c/d/e/f é 上/海"},
-		{oss.ListOptions{StartAfter: "上/海"}, ""},
-		{oss.ListOptions{Prefix: "b/", StartAfter: "a"}, "b/..c/x b/.c b/1 b/2/x b/2/y b/3"},
-		{oss.ListOptions{Prefix: "b/", StartAfter: "b/2/x"}, "b/2/y b/3"},
-		{oss.ListOptions{Prefix: "b/", StartAfter: "c"}, ""},
-		{oss.ListOptions{Delimiter: "/"}, "..d a b.txt b/ b0 c/ é 上/"},
-		{oss.ListOptions{Delimiter: "/", Prefix: "b"}, "b.txt b/ b0"},
-		{oss.ListOptions{Delimiter: "/", Prefix: "b/"}, "b/..c/ b/.c b/1 b/2/ b/3"},
-		{oss.ListOptions{Delimiter: "/", Prefix: "b/2/"}, "b/2/x b/2/y"},
-		{oss.ListOptions{Delimiter: "/", Prefix: "c/"}, "c/d/"},
-		{oss.ListOptions{Delimiter: "/", StartAfter: "b/"}, "b0 c/ é 上/"},
-		{oss.ListOptions{Delimiter: "/", StartAfter: "b.txt"}, "b/ b0 c/ é 上/"},
-		{oss.ListOptions{Delimiter: "/", Prefix: "b/", StartAfter: "b/1"}, "b/2/ b/3"},
+		{blob.ListOptions{}, "..d a b.txt b/..c/x b/.c b/1 b/2/x b/2/y b/3 b0 c/d/e/f é 上/海"},
+		{blob.ListOptions{Prefix: "b"}, "b.txt b/..c/x b/.c b/1 b/2/x b/2/y b/3 b0"},
+		{blob.ListOptions{Prefix: "b/"}, "b/..c/x b/.c b/1 b/2/x b/2/y b/3"},
+		{blob.ListOptions{Prefix: "b/2"}, "b/2/x b/2/y"},
+		{blob.ListOptions{Prefix: "b/2/x"}, "b/2/x"},
+		{blob.ListOptions{Prefix: "b/2/x/"}, ""},
+		{blob.ListOptions{Prefix: "c/d/"}, "c/d/e/f"},
+		{blob.ListOptions{Prefix: "none/"}, ""},
+		{blob.ListOptions{Prefix: "../"}, ""},
+		{blob.ListOptions{StartAfter: "b/1"}, "b/2/x b/2/y b/3 b0 c/d/e/f é 上/海"},
+		{blob.ListOptions{StartAfter: "b/2"}, "b/2/x b/2/y b/3 b0 c/d/e/f é 上/海"},
+		{blob.ListOptions{StartAfter: "b/2/x"}, "b/2/y b/3 b0 c/d/e/f é 上/海"},
+		{blob.ListOptions{StartAfter: "b/"}, "b/..c/x b/.c b/1 b/2/x b/2/y b/3 b0 c/d/e/f é 上/海"},
+		{blob.ListOptions{StartAfter: "b"}, "b.txt b/..c/x b/.c b/1 b/2/x b/2/y b/3 b0 c/d/e/f é 上/海"},
+		{blob.ListOptions{StartAfter: "上/海"}, ""},
+		{blob.ListOptions{Prefix: "b/", StartAfter: "a"}, "b/..c/x b/.c b/1 b/2/x b/2/y b/3"},
+		{blob.ListOptions{Prefix: "b/", StartAfter: "b/2/x"}, "b/2/y b/3"},
+		{blob.ListOptions{Prefix: "b/", StartAfter: "c"}, ""},
+		{blob.ListOptions{Delimiter: "/"}, "..d a b.txt b/ b0 c/ é 上/"},
+		{blob.ListOptions{Delimiter: "/", Prefix: "b"}, "b.txt b/ b0"},
+		{blob.ListOptions{Delimiter: "/", Prefix: "b/"}, "b/..c/ b/.c b/1 b/2/ b/3"},
+		{blob.ListOptions{Delimiter: "/", Prefix: "b/2/"}, "b/2/x b/2/y"},
+		{blob.ListOptions{Delimiter: "/", Prefix: "c/"}, "c/d/"},
+		{blob.ListOptions{Delimiter: "/", StartAfter: "b/"}, "b0 c/ é 上/"},
+		{blob.ListOptions{Delimiter: "/", StartAfter: "b.txt"}, "b/ b0 c/ é 上/"},
+		{blob.ListOptions{Delimiter: "/", Prefix: "b/", StartAfter: "b/1"}, "b/2/ b/3"},
 
-		{oss.ListOptions{Prefix: "."}, "..d"},
-		{oss.ListOptions{Prefix: ".."}, "..d"},
-		{oss.ListOptions{Prefix: "b/."}, "b/..c/x b/.c"},
-		{oss.ListOptions{Prefix: "b/.."}, "b/..c/x"},
-		{oss.ListOptions{Prefix: "b//"}, ""},
-		{oss.ListOptions{Prefix: "b/./"}, ""},
-		{oss.ListOptions{Delimiter: "/", Prefix: "b/.."}, "b/..c/"},
-		{oss.ListOptions{Delimiter: "/", Prefix: "b/", StartAfter: "b/..c/"}, "b/.c b/1 b/2/ b/3"},
-		{oss.ListOptions{Prefix: "b/..", StartAfter: "b/..c"}, "b/..c/x"},
+		{blob.ListOptions{Prefix: "."}, "..d"},
+		{blob.ListOptions{Prefix: ".."}, "..d"},
+		{blob.ListOptions{Prefix: "b/."}, "b/..c/x b/.c"},
+		{blob.ListOptions{Prefix: "b/.."}, "b/..c/x"},
+		{blob.ListOptions{Prefix: "b//"}, ""},
+		{blob.ListOptions{Prefix: "b/./"}, ""},
+		{blob.ListOptions{Delimiter: "/", Prefix: "b/.."}, "b/..c/"},
+		{blob.ListOptions{Delimiter: "/", Prefix: "b/", StartAfter: "b/..c/"}, "b/.c b/1 b/2/ b/3"},
+		{blob.ListOptions{Prefix: "b/..", StartAfter: "b/..c"}, "b/..c/x"},
 	} {
 		t.Run(fmt.Sprintf("%+v", test.opts), func(t *testing.T) {
 			if got, want := list(t, b, test.opts), strings.Fields(test.want); !slices.Equal(got, want) {
@@ -417,7 +417,7 @@ func testList(t *testing.T, b oss.Bucket) {
 			}
 		})
 	}
-	for info, err := range b.List(t.Context(), oss.ListOptions{}) {
+	for info, err := range b.List(t.Context(), blob.ListOptions{}) {
 		if err != nil || info.Key != "..d" {
 			t.Errorf("first is %+v, %v", info, err)
 		}
@@ -425,7 +425,7 @@ func testList(t *testing.T, b oss.Bucket) {
 	}
 }
 
-func testListManyPages(t *testing.T, b oss.Bucket) {
+func testListManyPages(t *testing.T, b blob.Bucket) {
 	const objects = 1010 // more than a page of OSS
 	want, folders := make([]string, objects), make([]string, objects)
 	for i := range want {
@@ -437,27 +437,27 @@ func testListManyPages(t *testing.T, b oss.Bucket) {
 			t.Error(err)
 		}
 	})
-	if got := list(t, b, oss.ListOptions{Prefix: "t/"}); !slices.Equal(got, want) {
+	if got := list(t, b, blob.ListOptions{Prefix: "t/"}); !slices.Equal(got, want) {
 		t.Errorf("%d keys, first %q, want %d", len(got), got[:min(3, len(got))], len(want))
 	}
-	if got := list(t, b, oss.ListOptions{Prefix: "t/", StartAfter: want[4]}); !slices.Equal(got, want[5:]) {
+	if got := list(t, b, blob.ListOptions{Prefix: "t/", StartAfter: want[4]}); !slices.Equal(got, want[5:]) {
 		t.Errorf("%d keys after the 5th, want %d", len(got), len(want)-5)
 	}
-	if got := list(t, b, oss.ListOptions{Prefix: "t/", Delimiter: "/"}); !slices.Equal(got, folders) {
+	if got := list(t, b, blob.ListOptions{Prefix: "t/", Delimiter: "/"}); !slices.Equal(got, folders) {
 		t.Errorf("%d folders, want %d", len(got), len(folders))
 	}
-	if got := list(t, b, oss.ListOptions{Prefix: "t/", Delimiter: "/", StartAfter: folders[2]}); !slices.Equal(got, folders[3:]) {
+	if got := list(t, b, blob.ListOptions{Prefix: "t/", Delimiter: "/", StartAfter: folders[2]}); !slices.Equal(got, folders[3:]) {
 		t.Errorf("%d folders after the 3rd, want %d", len(got), len(folders)-3)
 	}
 	if err := b.Delete(t.Context(), want...); err != nil {
 		t.Fatal(err)
 	}
-	if got := list(t, b, oss.ListOptions{}); len(got) != 0 {
+	if got := list(t, b, blob.ListOptions{}); len(got) != 0 {
 		t.Errorf("%d keys left after Delete", len(got))
 	}
 }
 
-func testDelete(t *testing.T, b oss.Bucket) {
+func testDelete(t *testing.T, b blob.Bucket) {
 	if err := b.Delete(t.Context()); err != nil {
 		t.Errorf("Delete of no keys: %v", err)
 	}
@@ -470,24 +470,24 @@ func testDelete(t *testing.T, b oss.Bucket) {
 	if err := b.Delete(t.Context(), "a/b", "a"); err != nil {
 		t.Errorf("Delete of a key that is only a folder: %v", err)
 	}
-	if got := list(t, b, oss.ListOptions{}); !slices.Equal(got, []string{"a/b/d"}) {
+	if got := list(t, b, blob.ListOptions{}); !slices.Equal(got, []string{"a/b/d"}) {
 		t.Errorf("left %q", got)
 	}
 	if err := b.Delete(t.Context(), "a/b/d"); err != nil {
 		t.Fatal(err)
 	}
-	if got := list(t, b, oss.ListOptions{Delimiter: "/"}); len(got) != 0 {
+	if got := list(t, b, blob.ListOptions{Delimiter: "/"}); len(got) != 0 {
 		t.Errorf("folders without objects: %q", got)
 	}
 	put(t, b, "a", "a key that was a folder")
 }
 
-func testPutIfAbsent(t *testing.T, b oss.Bucket) {
+func testPutIfAbsent(t *testing.T, b blob.Bucket) {
 	if err := b.PutIfAbsent(t.Context(), "d/k", strings.NewReader("first")); err != nil {
 		t.Fatal(err)
 	}
 	err := b.PutIfAbsent(t.Context(), "d/k", strings.NewReader("second"))
-	wantError(t, "second PutIfAbsent", err, oss.ErrExist)
+	wantError(t, "second PutIfAbsent", err, blob.ErrExist)
 	if err != nil && !strings.Contains(err.Error(), b.URI("d/k")) {
 		t.Errorf("error %q does not name %s", err, b.URI("d/k"))
 	}
@@ -503,7 +503,7 @@ func testPutIfAbsent(t *testing.T, b oss.Bucket) {
 }
 
 // testPutIfAbsentRace is what commits of a table rest on.
-func testPutIfAbsentRace(t *testing.T, b oss.Bucket) {
+func testPutIfAbsentRace(t *testing.T, b blob.Bucket) {
 	const racers, rounds = 32, 8
 	for round := range rounds {
 		key := fmt.Sprintf("_delta_log/%020d.json", round)
@@ -520,7 +520,7 @@ func testPutIfAbsentRace(t *testing.T, b oss.Bucket) {
 					mu.Lock()
 					winners = append(winners, racer)
 					mu.Unlock()
-				case !errors.Is(err, oss.ErrExist):
+				case !errors.Is(err, blob.ErrExist):
 					t.Errorf("racer %d: %v", racer, err)
 				}
 			})
@@ -538,20 +538,20 @@ func testPutIfAbsentRace(t *testing.T, b oss.Bucket) {
 
 // testPutRaceWithDelete: buckets made of files take away empty folders, which
 // must not hurt a put into them.
-func testPutRaceWithDelete(t *testing.T, b oss.Bucket) {
+func testPutRaceWithDelete(t *testing.T, b blob.Bucket) {
 	inParallel(8, 120, func(i int) {
 		key := fmt.Sprintf("a/b/c/%d", i)
 		if err := b.Put(t.Context(), key, strings.NewReader(key)); err != nil {
 			t.Error(err)
 		}
-		if data, err := oss.ReadAll(t.Context(), b, key); err != nil || string(data) != key {
+		if data, err := blob.ReadAll(t.Context(), b, key); err != nil || string(data) != key {
 			t.Errorf("Get %s = %q, %v", key, data, err)
 		}
 		if err := b.Delete(t.Context(), key); err != nil {
 			t.Error(err)
 		}
 	})
-	if got := list(t, b, oss.ListOptions{}); len(got) != 0 {
+	if got := list(t, b, blob.ListOptions{}); len(got) != 0 {
 		t.Errorf("left %q", got)
 	}
 }
@@ -569,9 +569,9 @@ var randomBytes = sync.OnceValue(func() []byte {
 
 func largeContent(n int) []byte { return randomBytes()[n : n+large] }
 
-func wantLarge(t *testing.T, b oss.Bucket, key string, want []byte) {
+func wantLarge(t *testing.T, b blob.Bucket, key string, want []byte) {
 	t.Helper()
-	got, err := oss.ReadAll(t.Context(), b, key)
+	got, err := blob.ReadAll(t.Context(), b, key)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -580,7 +580,7 @@ func wantLarge(t *testing.T, b oss.Bucket, key string, want []byte) {
 	}
 }
 
-func testLarge(t *testing.T, b oss.Bucket) {
+func testLarge(t *testing.T, b blob.Bucket) {
 	const key = "day=1/large file+%20.parquet"
 	put(t, b, key, "small")
 	for n := range 2 {
@@ -593,7 +593,7 @@ func testLarge(t *testing.T, b oss.Bucket) {
 	if err != nil || info.Size != large {
 		t.Errorf("Head = %+v, %v", info, err)
 	}
-	for listed, err := range b.List(t.Context(), oss.ListOptions{}) {
+	for listed, err := range b.List(t.Context(), blob.ListOptions{}) {
 		if err != nil || listed.Key != key || listed.Size != large || listed.ETag != info.ETag {
 			t.Errorf("List yields %+v, %v; Head %+v", listed, err, info)
 		}
@@ -613,9 +613,9 @@ func testLarge(t *testing.T, b oss.Bucket) {
 	}
 }
 
-func testLargePutIfAbsent(t *testing.T, b oss.Bucket) {
+func testLargePutIfAbsent(t *testing.T, b blob.Bucket) {
 	put(t, b, "taken", "mine")
-	wantError(t, "PutIfAbsent", b.PutIfAbsent(t.Context(), "taken", bytes.NewReader(largeContent(0))), oss.ErrExist)
+	wantError(t, "PutIfAbsent", b.PutIfAbsent(t.Context(), "taken", bytes.NewReader(largeContent(0))), blob.ErrExist)
 	if got := get(t, b, "taken"); got != "mine" {
 		t.Errorf("taken = %.20q", got)
 	}
@@ -631,7 +631,7 @@ func testLargePutIfAbsent(t *testing.T, b oss.Bucket) {
 			winner = n
 		case err == nil:
 			t.Errorf("racers %d and %d won", winner, n)
-		case !errors.Is(err, oss.ErrExist):
+		case !errors.Is(err, blob.ErrExist):
 			t.Errorf("racer %d: %v", n, err)
 		}
 	}
@@ -660,7 +660,7 @@ func (b interrupted) Seek(offset int64, whence int) (int64, error) {
 	return b.content.Seek(offset, whence)
 }
 
-func testLargeFailedPut(t *testing.T, b oss.Bucket) {
+func testLargeFailedPut(t *testing.T, b blob.Bucket) {
 	put(t, b, "old", "old")
 	for _, key := range []string{"old", "new"} {
 		broken := interrupted{bytes.NewReader(largeContent(0)), func() error { return errBroken }}
@@ -669,7 +669,7 @@ func testLargeFailedPut(t *testing.T, b oss.Bucket) {
 		canceled := interrupted{bytes.NewReader(largeContent(0)), func() error { cancel(); return nil }}
 		wantError(t, "Put canceled on its way", b.Put(ctx, key, canceled), context.Canceled)
 	}
-	if got := list(t, b, oss.ListOptions{}); !slices.Equal(got, []string{"old"}) {
+	if got := list(t, b, blob.ListOptions{}); !slices.Equal(got, []string{"old"}) {
 		t.Errorf("objects %q", got)
 	}
 	if got := get(t, b, "old"); got != "old" {
@@ -677,7 +677,7 @@ func testLargeFailedPut(t *testing.T, b oss.Bucket) {
 	}
 }
 
-func testCanceled(t *testing.T, b oss.Bucket) {
+func testCanceled(t *testing.T, b blob.Bucket) {
 	put(t, b, "k", "x")
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
@@ -688,7 +688,7 @@ func testCanceled(t *testing.T, b oss.Bucket) {
 	wantError(t, "Put", b.Put(ctx, "k", strings.NewReader("y")), context.Canceled)
 	wantError(t, "PutIfAbsent", b.PutIfAbsent(ctx, "new", strings.NewReader("y")), context.Canceled)
 	wantError(t, "Delete", b.Delete(ctx, "k"), context.Canceled)
-	for _, err := range b.List(ctx, oss.ListOptions{}) {
+	for _, err := range b.List(ctx, blob.ListOptions{}) {
 		wantError(t, "List", err, context.Canceled)
 	}
 	if got := get(t, b, "k"); got != "x" {
@@ -697,8 +697,8 @@ func testCanceled(t *testing.T, b oss.Bucket) {
 }
 
 // testLocal: another engine opens the objects in place.
-func testLocal(t *testing.T, b oss.Bucket) {
-	path, ok := oss.LocalPath(b, "day=1/a b.parquet")
+func testLocal(t *testing.T, b blob.Bucket) {
+	path, ok := blob.LocalPath(b, "day=1/a b.parquet")
 	if !ok {
 		t.Skip("not a local bucket")
 	}
@@ -706,14 +706,14 @@ func testLocal(t *testing.T, b oss.Bucket) {
 	if data, err := os.ReadFile(path); err != nil || string(data) != "content" {
 		t.Errorf("file %s = %q, %v", path, data, err)
 	}
-	root, _ := oss.LocalPath(b, "")
+	root, _ := blob.LocalPath(b, "")
 	if err := os.WriteFile(root+"/foreign", []byte("written by another engine"), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	if got := get(t, b, "foreign"); got != "written by another engine" {
 		t.Errorf("foreign = %q", got)
 	}
-	if got := list(t, b, oss.ListOptions{}); !slices.Equal(got, []string{"day=1/a b.parquet", "foreign"}) {
+	if got := list(t, b, blob.ListOptions{}); !slices.Equal(got, []string{"day=1/a b.parquet", "foreign"}) {
 		t.Errorf("objects %q", got)
 	}
 }

@@ -1,6 +1,6 @@
 // Package folder keeps objects as plain files at their own key under a root
 // folder: written all or nothing, durable when acknowledged, listed in byte
-// order of their keys. It is what oss.Dir and the embedded server have in
+// order of their keys. It is what blob.Dir and the embedded server have in
 // common.
 //
 // A file is staged in a temporary folder of the same file system, synced, and

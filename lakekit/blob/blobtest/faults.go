@@ -1,4 +1,4 @@
-package osstest
+package blobtest
 
 import (
 	"context"
@@ -10,7 +10,7 @@ import (
 	"strings"
 	"sync"
 
-	"taxilake/lakekit/oss"
+	"taxilake/lakekit/blob"
 )
 
 // The operations a hook sees. Those that change the bucket are seen twice:
@@ -34,9 +34,9 @@ const (
 type Hook func(op, key string) error
 
 // FaultBucket is a bucket with a hook, and a record of what was done to it.
-// It is not oss.Local, whatever is under it: readers shall not get past it.
+// It is not blob.Local, whatever is under it: readers shall not get past it.
 type FaultBucket struct {
-	bucket oss.Bucket
+	bucket blob.Bucket
 	hook   Hook
 
 	mu  sync.Mutex
@@ -46,7 +46,7 @@ type FaultBucket struct {
 type line struct{ operation, outcome string }
 
 // Faults puts a hook around a bucket. A nil hook only records.
-func Faults(b oss.Bucket, hook func(op, key string) error) *FaultBucket {
+func Faults(b blob.Bucket, hook func(op, key string) error) *FaultBucket {
 	if hook == nil {
 		hook = func(string, string) error { return nil }
 	}
@@ -111,7 +111,7 @@ func (f *FaultBucket) ResetLog() {
 }
 
 // Unwrap is the bucket under the hook.
-func (f *FaultBucket) Unwrap() oss.Bucket { return f.bucket }
+func (f *FaultBucket) Unwrap() blob.Bucket { return f.bucket }
 
 // do records an operation and calls the hook around it.
 func (f *FaultBucket) do(op, key, detail string, run func() error) error {
@@ -137,18 +137,18 @@ func (f *FaultBucket) do(op, key, detail string, run func() error) error {
 
 func outcome(err error) string {
 	switch {
-	case errors.Is(err, oss.ErrNotExist):
+	case errors.Is(err, blob.ErrNotExist):
 		return "not exist"
-	case errors.Is(err, oss.ErrExist):
+	case errors.Is(err, blob.ErrExist):
 		return "exist"
 	}
 	return "error: " + err.Error()
 }
 
-// URI implements oss.Bucket.
+// URI implements blob.Bucket.
 func (f *FaultBucket) URI(key string) string { return f.bucket.URI(key) }
 
-// Get implements oss.Bucket.
+// Get implements blob.Bucket.
 func (f *FaultBucket) Get(ctx context.Context, key string) (body io.ReadCloser, err error) {
 	err = f.do(Get, key, "", func() (err error) {
 		body, err = f.bucket.Get(ctx, key)
@@ -157,7 +157,7 @@ func (f *FaultBucket) Get(ctx context.Context, key string) (body io.ReadCloser, 
 	return body, err
 }
 
-// GetRange implements oss.Bucket.
+// GetRange implements blob.Bucket.
 func (f *FaultBucket) GetRange(ctx context.Context, key string, offset, length int64) (body io.ReadCloser, err error) {
 	err = f.do(GetRange, key, fmt.Sprintf(" %d+%d", offset, length), func() (err error) {
 		body, err = f.bucket.GetRange(ctx, key, offset, length)
@@ -166,8 +166,8 @@ func (f *FaultBucket) GetRange(ctx context.Context, key string, offset, length i
 	return body, err
 }
 
-// Head implements oss.Bucket.
-func (f *FaultBucket) Head(ctx context.Context, key string) (info oss.ObjectInfo, err error) {
+// Head implements blob.Bucket.
+func (f *FaultBucket) Head(ctx context.Context, key string) (info blob.ObjectInfo, err error) {
 	err = f.do(Head, key, "", func() (err error) {
 		info, err = f.bucket.Head(ctx, key)
 		return err
@@ -175,19 +175,19 @@ func (f *FaultBucket) Head(ctx context.Context, key string) (info oss.ObjectInfo
 	return info, err
 }
 
-// Put implements oss.Bucket.
+// Put implements blob.Bucket.
 func (f *FaultBucket) Put(ctx context.Context, key string, body io.ReadSeeker) error {
 	return f.do(Put, key, "", func() error { return f.bucket.Put(ctx, key, body) })
 }
 
-// PutIfAbsent implements oss.Bucket.
+// PutIfAbsent implements blob.Bucket.
 func (f *FaultBucket) PutIfAbsent(ctx context.Context, key string, body io.ReadSeeker) error {
 	return f.do(PutIfAbsent, key, "", func() error { return f.bucket.PutIfAbsent(ctx, key, body) })
 }
 
-// List implements oss.Bucket.
-func (f *FaultBucket) List(ctx context.Context, opts oss.ListOptions) iter.Seq2[oss.ObjectInfo, error] {
-	return func(yield func(oss.ObjectInfo, error) bool) {
+// List implements blob.Bucket.
+func (f *FaultBucket) List(ctx context.Context, opts blob.ListOptions) iter.Seq2[blob.ObjectInfo, error] {
+	return func(yield func(blob.ObjectInfo, error) bool) {
 		var detail string
 		if opts.StartAfter != "" {
 			detail += " after " + opts.StartAfter
@@ -196,14 +196,14 @@ func (f *FaultBucket) List(ctx context.Context, opts oss.ListOptions) iter.Seq2[
 			detail += " delimiter " + opts.Delimiter
 		}
 		if err := f.do(List, opts.Prefix, detail, func() error { return nil }); err != nil {
-			yield(oss.ObjectInfo{}, err)
+			yield(blob.ObjectInfo{}, err)
 			return
 		}
 		f.bucket.List(ctx, opts)(yield)
 	}
 }
 
-// Delete implements oss.Bucket.
+// Delete implements blob.Bucket.
 func (f *FaultBucket) Delete(ctx context.Context, keys ...string) error {
 	for _, key := range keys {
 		if err := f.do(Delete, key, "", func() error { return f.bucket.Delete(ctx, key) }); err != nil {

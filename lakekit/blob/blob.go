@@ -1,4 +1,4 @@
-package oss
+package blob
 
 import (
 	"context"
@@ -8,7 +8,7 @@ import (
 	"iter"
 	"time"
 
-	"taxilake/lakekit/oss/internal/folder"
+	"taxilake/lakekit/internal/folder"
 )
 
 // ErrNotExist is wrapped by the errors of Get, GetRange and Head for a key

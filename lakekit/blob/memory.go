@@ -1,4 +1,4 @@
-package oss
+package blob
 
 import (
 	"bytes"
@@ -14,7 +14,7 @@ import (
 	"sync"
 	"time"
 
-	"taxilake/lakekit/oss/internal/folder"
+	"taxilake/lakekit/internal/folder"
 )
 
 // Memory is a bucket in memory, for tests and examples.
@@ -118,7 +118,7 @@ func (m *Memory) put(ctx context.Context, key string, body io.Reader, ifAbsent b
 // List implements Bucket. It yields the objects of the moment it starts.
 func (m *Memory) List(ctx context.Context, opts ListOptions) iter.Seq2[ObjectInfo, error] {
 	return func(yield func(ObjectInfo, error) bool) {
-		if err := cmp.Or(ctx.Err(), checkDelimiter(opts.Delimiter)); err != nil {
+		if err := cmp.Or(ctx.Err(), opts.Check()); err != nil {
 			yield(ObjectInfo{}, m.fail("list", opts.Prefix, err))
 			return
 		}

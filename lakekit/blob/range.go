@@ -1,4 +1,4 @@
-package oss
+package blob
 
 import "fmt"
 
@@ -17,9 +17,10 @@ func rangeLength(offset, length, size int64) (int64, error) {
 	return length, nil
 }
 
-func checkDelimiter(delimiter string) error {
-	if delimiter != "" && delimiter != "/" {
-		return fmt.Errorf("delimiter %q: only %q is supported", delimiter, "/")
+// Check tells why a bucket cannot list by the options.
+func (o ListOptions) Check() error {
+	if o.Delimiter != "" && o.Delimiter != "/" {
+		return fmt.Errorf("delimiter %q: only %q is supported", o.Delimiter, "/")
 	}
 	return nil
 }

@@ -1,4 +1,4 @@
-package oss_test
+package blob_test
 
 import (
 	"context"
@@ -6,20 +6,20 @@ import (
 	"fmt"
 	"strings"
 
-	"taxilake/lakekit/oss"
+	"taxilake/lakekit/blob"
 )
 
 // A commit is an object that must not be there yet.
 func Example() {
 	ctx := context.Background()
-	table := oss.Prefix(oss.NewMemory("lake"), "delta/taxi_record")
+	table := blob.Prefix(blob.NewMemory("lake"), "delta/taxi_record")
 
 	commit := "_delta_log/00000000000000000000.json"
 	fmt.Println(table.PutIfAbsent(ctx, commit, strings.NewReader(`{"commitInfo":{}}`)))
 	err := table.PutIfAbsent(ctx, commit, strings.NewReader("another writer's"))
-	fmt.Println(errors.Is(err, oss.ErrExist), err)
+	fmt.Println(errors.Is(err, blob.ErrExist), err)
 
-	for info, err := range table.List(ctx, oss.ListOptions{Prefix: "_delta_log/"}) {
+	for info, err := range table.List(ctx, blob.ListOptions{Prefix: "_delta_log/"}) {
 		fmt.Println(info.Key, info.Size, err)
 	}
 	// Output:

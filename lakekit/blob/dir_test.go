@@ -1,4 +1,4 @@
-package oss_test
+package blob_test
 
 import (
 	"errors"
@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"taxilake/lakekit/oss"
+	"taxilake/lakekit/blob"
 )
 
 func TestOpenDir(t *testing.T) {
@@ -19,7 +19,7 @@ func TestOpenDir(t *testing.T) {
 		file:                "give the folder that holds it",
 		file + "-not-there": "no such file",
 	} {
-		if _, err := oss.OpenDir(path); err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), path) {
+		if _, err := blob.OpenDir(path); err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), path) {
 			t.Errorf("OpenDir(%s): %v", path, err)
 		}
 	}
@@ -29,11 +29,11 @@ func TestOpenDir(t *testing.T) {
 // their way are no objects.
 func TestDirIsLeftAlone(t *testing.T) {
 	path := t.TempDir()
-	dir, err := oss.OpenDir(path)
+	dir, err := blob.OpenDir(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for range dir.List(t.Context(), oss.ListOptions{}) {
+	for range dir.List(t.Context(), blob.ListOptions{}) {
 		t.Error("an object in an empty folder")
 	}
 	dir.Head(t.Context(), "k")
@@ -46,7 +46,7 @@ func TestDirIsLeftAlone(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(path, ".oss-staging", "put-1"), []byte("half"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	for info := range dir.List(t.Context(), oss.ListOptions{}) {
+	for info := range dir.List(t.Context(), blob.ListOptions{}) {
 		t.Errorf("object %s", info.Key)
 	}
 	for _, key := range []string{".oss-staging", ".oss-staging/put-1"} {
@@ -69,7 +69,7 @@ func TestDirKeyIsObjectAndFolder(t *testing.T) {
 			"Put":         dir.Put(t.Context(), key, strings.NewReader("y")),
 			"PutIfAbsent": dir.PutIfAbsent(t.Context(), key, strings.NewReader("y")),
 		} {
-			if err == nil || errors.Is(err, oss.ErrExist) || !strings.Contains(err.Error(), "cannot be both an object and a folder") {
+			if err == nil || errors.Is(err, blob.ErrExist) || !strings.Contains(err.Error(), "cannot be both an object and a folder") {
 				t.Errorf("%s %s: %v", op, key, err)
 			}
 		}
@@ -89,12 +89,12 @@ func TestDirSymlinks(t *testing.T) {
 	if err := os.Symlink(filepath.Join(path, "nowhere"), filepath.Join(path, "dangling")); err != nil {
 		t.Fatal(err)
 	}
-	dir, err := oss.OpenDir(path)
+	dir, err := blob.OpenDir(path)
 	if err != nil {
 		t.Fatal(err)
 	}
 	var keys []string
-	for info, err := range dir.List(t.Context(), oss.ListOptions{}) {
+	for info, err := range dir.List(t.Context(), blob.ListOptions{}) {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -123,13 +123,13 @@ func TestDirDeletesNothingBeyondALink(t *testing.T) {
 			t.Skip(err)
 		}
 	}
-	dir, err := oss.OpenDir(path)
+	dir, err := blob.OpenDir(path)
 	if err != nil {
 		t.Fatal(err)
 	}
 	keys := func() string {
 		var keys []string
-		for info, err := range dir.List(t.Context(), oss.ListOptions{}) {
+		for info, err := range dir.List(t.Context(), blob.ListOptions{}) {
 			if err != nil {
 				t.Fatal(err)
 			}

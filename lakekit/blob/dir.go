@@ -1,4 +1,4 @@
-package oss
+package blob
 
 import (
 	"cmp"
@@ -12,7 +12,7 @@ import (
 	"path/filepath"
 	"strings"
 
-	"taxilake/lakekit/oss/internal/folder"
+	"taxilake/lakekit/internal/folder"
 )
 
 // Dir is a local folder as a bucket: every object a plain file at its own key.
@@ -146,7 +146,7 @@ func (d *Dir) put(ctx context.Context, key string, body io.Reader, place func(*f
 // List implements Bucket.
 func (d *Dir) List(ctx context.Context, opts ListOptions) iter.Seq2[ObjectInfo, error] {
 	return func(yield func(ObjectInfo, error) bool) {
-		if err := checkDelimiter(opts.Delimiter); err != nil {
+		if err := opts.Check(); err != nil {
 			yield(ObjectInfo{}, d.fail("list", opts.Prefix, err))
 			return
 		}
