@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"unicode"
 
 	"taxilake/lakekit/api"
 	"taxilake/lakekit/delta"
@@ -127,7 +128,7 @@ func whyRepeated() (reason string, lasting bool) {
 // Column Mapping). SQL engines end a name at the character zero.
 func whyNoColumn(name string, others []string) string {
 	for _, other := range others {
-		if strings.EqualFold(name, other) {
+		if foldName(name) == foldName(other) {
 			return fmt.Sprintf("its name differs from that of %q only in the case of letters, which SQL does not tell apart", other)
 		}
 	}
@@ -140,6 +141,15 @@ func whyNoColumn(name string, others []string) string {
 		return `the name of a column has no space, tab or line break and none of ,;{}()=`
 	}
 	return ""
+}
+
+// foldName is the same for names that some engine does not tell apart: Spark
+// looks columns up by Java's equalsIgnoreCase (character by character, upper case
+// then lower case, which makes one of i, I, İ and ı) and refuses schemas by
+// toLowerCase, where İ becomes i with a dot above.
+func foldName(name string) string {
+	folded := strings.Map(func(r rune) rune { return unicode.ToLower(unicode.ToUpper(r)) }, name)
+	return strings.ReplaceAll(folded, "i\u0307", "i")
 }
 
 // whyNoType says why the value of a field makes no column.

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"unicode"
 
 	"taxilake/lakekit/blob"
 	"taxilake/lakekit/delta"
@@ -60,6 +61,10 @@ func TestIgnoredFields(t *testing.T) {
 		{"another case", `{"TIP":1,"id":1,"ID":2}`, true, []string{
 			`ID: its name differs from that of "id" only in the case of letters, which SQL does not tell apart`,
 			`TIP: its name differs from that of "Tip" only in the case of letters, which SQL does not tell apart`}},
+		{"the case of all letters", `{"\u0130d":1,"\u0131d":2,"i\u0307d":3}`, true, []string{
+			"i\u0307d: its name differs from that of \"id\" only in the case of letters, which SQL does not tell apart",
+			"\u0130d: its name differs from that of \"id\" only in the case of letters, which SQL does not tell apart",
+			"\u0131d: its name differs from that of \"id\" only in the case of letters, which SQL does not tell apart"}},
 		{"another case, without mergeSchema", `{"TIP":1}`, false, []string{`TIP: its name differs from that of "Tip" only in the case of letters, which SQL does not tell apart`}},
 		{"the column of the headers", `{"headers":[],"Headers":1}`, true, []string{
 			"Headers: includeHeaders fills the column headers with the headers of the record", "headers: includeHeaders fills the column headers with the headers of the record"}},
@@ -229,4 +234,21 @@ func (w *world) mustEnd(o Options) *Query {
 		w.t.Fatal(err)
 	}
 	return q
+}
+
+// No case of letters that Go, Unicode or Java folds is told apart.
+func TestFoldName(t *testing.T) {
+	for r := rune(1); r <= unicode.MaxRune; r++ {
+		name := string(r)
+		for _, same := range []string{strings.ToLower(name), strings.ToUpper(name), string(unicode.SimpleFold(r)), string(unicode.ToTitle(r))} {
+			if foldName(same) != foldName(name) {
+				t.Errorf("%q and %q are two", name, same)
+			}
+		}
+	}
+	for _, different := range [][2]string{{"e\u0301", "\u00e9"}, {"a", "b"}, {"ss", "ß"}} { // as in Spark
+		if foldName(different[0]) == foldName(different[1]) {
+			t.Errorf("%q and %q are one", different[0], different[1])
+		}
+	}
 }

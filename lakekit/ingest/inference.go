@@ -46,8 +46,12 @@ func (t columnTypes) merge(others columnTypes) {
 // it in other letters' case.
 func (t columnTypes) beyond(schema delta.Schema) (fields []delta.Field) {
 	columns := leaves(schema)
+	taken := map[string]bool{}
+	for _, field := range schema.Fields {
+		taken[foldName(field.Name)] = true
+	}
 	for _, field := range fieldsOf(t) {
-		if _, taken := schema.Field(field.Name); taken {
+		if taken[foldName(field.Name)] {
 			continue
 		}
 		if n := leaves(field.Type); columns+n <= maxColumns {
@@ -196,8 +200,8 @@ func fieldsOf(types columnTypes) (fields []delta.Field) {
 	seen := map[string]bool{}
 	for _, name := range slices.Sorted(maps.Keys(types)) {
 		known, ok := columnType(types[name])
-		if lower := strings.ToLower(name); ok && whyNoColumn(name, nil) == "" && !seen[lower] {
-			seen[lower] = true
+		if folded := foldName(name); ok && whyNoColumn(name, nil) == "" && !seen[folded] {
+			seen[folded] = true
 			fields = append(fields, delta.Field{Name: name, Type: known, Nullable: true})
 		}
 	}

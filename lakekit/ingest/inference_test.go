@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"unicode"
 
 	"taxilake/lakekit/blob"
 	"taxilake/lakekit/delta"
@@ -81,18 +82,31 @@ func TestInference(t *testing.T) {
 	}
 }
 
+// equalsIgnoreCase is the same for texts that are equal by Java's method.
+func equalsIgnoreCase(text string) string {
+	return strings.Map(func(r rune) rune { return unicode.ToLower(unicode.ToUpper(r)) }, text)
+}
+
 // FuzzMergeSchema: what a record adds to a schema is a table that can be made,
 // and the record fits it, unless two of its own values made a string of a type.
 func FuzzMergeSchema(f *testing.F) {
 	for _, seed := range []string{
 		taxiJSON, `{"a":[{"b":1},{"b":"x"}]}`, `{"o":{"A":1,"a":2,"":3}}`, `{"\ud800":1,"\ufffd":2}`, `{"v":[[[]]],"n":null,"d":-0e5}`, `{"x.y":{"z z":{"t":true}}}`,
 		`{"n":123456789012345678901234567890,"n":1.5}`, `{"n":[9223372036854775808,1]}`, `{"a":1,"A":2,"a b":{"c":3},"\u0000":4}`, `{"ID":1,"id":1,"id":2}`,
+		`{"\u0130d":1,"\u0131D":2}`, `{"I":1,"\u0130":2,"\u0131":3,"i\u0307":4}`, `{"s":1,"\u017f":2,"K":1,"\u212a":2,"\u03c2":1,"\u03a3":2}`,
 	} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, record string) {
 		fields := inferred(t, idSchema, record)
 		schema := delta.Schema{Fields: append(idSchema.Fields[:1:1], fields...)}
+		folded := map[string]string{}
+		for _, field := range schema.Fields {
+			if before, again := folded[equalsIgnoreCase(field.Name)]; again {
+				t.Errorf("%q adds %q beside %q, which Spark does not tell apart", record, field.Name, before)
+			}
+			folded[equalsIgnoreCase(field.Name)] = field.Name
+		}
 		if _, err := delta.Create(t.Context(), blob.NewMemory("lake"), delta.Definition{Schema: schema}); err != nil {
 			t.Fatalf("%q adds %s: %v", record, describeFields(fields), err)
 		}
