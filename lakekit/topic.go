@@ -66,7 +66,7 @@ func (w *Workshop) Browse(options BrowseOptions) (Messages, error) {
 	if options.Partition != nil {
 		query.Set("partition", strconv.Itoa(*options.Partition))
 	}
-	if options.Limit > 0 {
+	if options.Limit != 0 {
 		query.Set("limit", strconv.Itoa(options.Limit))
 	}
 	var list Messages

@@ -5,9 +5,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -125,8 +127,9 @@ func (spec TopicSpec) check() error {
 }
 
 // CreateTopic makes the topic and returns when it can be used. A topic that
-// exists is left as it is, which is an error (ErrPartitionCount) if its number
-// of partitions is not the one asked for.
+// exists is left as it is, which is an error if its settings or its number of
+// partitions are not those asked for (ErrTopicSettings, which is looked at first,
+// and ErrPartitionCount).
 func (a *Admin) CreateTopic(ctx context.Context, spec TopicSpec) (api.TopicInfo, error) {
 	if err := spec.check(); err != nil {
 		return api.TopicInfo{}, err
@@ -145,10 +148,60 @@ func (a *Admin) CreateTopic(ctx context.Context, spec TopicSpec) (api.TopicInfo,
 	if err != nil {
 		return api.TopicInfo{}, err
 	}
+	if exists && len(spec.Configs) > 0 {
+		if err := a.sameSettings(ctx, spec); err != nil {
+			return info, err
+		}
+	}
 	if has := len(info.Partitions); exists && spec.Partitions > 0 && has != spec.Partitions {
 		return info, fmt.Errorf("%w: %s has %d, %d were asked for: use it as it is, delete it first (its records are lost), or choose another name", ErrPartitionCount, spec.Name, has, spec.Partitions)
 	}
 	return info, nil
+}
+
+// sameSettings compares the settings asked for with those that hold for the
+// topic, be they its own or the cluster's.
+func (a *Admin) sameSettings(ctx context.Context, spec TopicSpec) error {
+	entries, err := a.topicConfigs(ctx, spec.Name)
+	if err != nil {
+		return a.failed(err, "describe the settings of topic %s", spec.Name)
+	}
+	var others []string
+	for _, name := range slices.Sorted(maps.Keys(spec.Configs)) {
+		want := spec.Configs[name]
+		entry, known := entries[name]
+		switch {
+		case !known:
+			others = append(others, fmt.Sprintf("it has no %s (%s was asked for)", name, want))
+		case !entry.IsSensitive && !sameSetting(entry.Value, want):
+			others = append(others, fmt.Sprintf("%s is %s, %s was asked for", name, entry.Value, want))
+		}
+	}
+	if len(others) > 0 {
+		return fmt.Errorf("%w: %s: %s: use it as it is (ask for no settings), delete it first (its records are lost), or choose another name",
+			ErrTopicSettings, spec.Name, strings.Join(others, "; "))
+	}
+	return nil
+}
+
+// sameSetting compares as Kafka reads: numbers by value, words of a list one by
+// one, true and false in letters of any size.
+func sameSetting(a, b string) bool {
+	read := func(text string) string {
+		words := strings.Split(text, ",")
+		for i, word := range words {
+			words[i] = strings.TrimSpace(word)
+			if n, err := strconv.ParseInt(words[i], 10, 64); err == nil {
+				words[i] = strconv.FormatInt(n, 10)
+			} else if x, err := strconv.ParseFloat(words[i], 64); err == nil {
+				words[i] = strconv.FormatFloat(x, 'g', -1, 64)
+			} else if lower := strings.ToLower(words[i]); lower == "true" || lower == "false" {
+				words[i] = lower
+			}
+		}
+		return strings.Join(words, ",")
+	}
+	return read(a) == read(b)
 }
 
 func (a *Admin) createTopic(ctx context.Context, spec TopicSpec, options ...confluent.CreateTopicsAdminOption) error {
@@ -258,9 +311,15 @@ func (a *Admin) describeTopic(ctx context.Context, name string) (api.TopicInfo, 
 		return api.TopicInfo{}, a.failed(err, "describe topic %s", name)
 	}
 	info := described[0].info
-	info.Configs, err = a.topicConfigs(ctx, name)
+	entries, err := a.topicConfigs(ctx, name)
 	if err != nil {
 		return api.TopicInfo{}, a.failed(err, "describe the settings of topic %s", name)
+	}
+	info.Configs = map[string]string{} // those of its own
+	for _, entry := range entries {
+		if entry.Source == confluent.ConfigSourceDynamicTopic && !entry.IsSensitive {
+			info.Configs[entry.Name] = entry.Value
+		}
 	}
 	return info, nil
 }
@@ -370,8 +429,8 @@ func (a *Admin) offsets(ctx context.Context, of []topicPartition, spec confluent
 	return offsets, nil
 }
 
-// topicConfigs returns the settings that the topic has of its own.
-func (a *Admin) topicConfigs(ctx context.Context, name string) (map[string]string, error) {
+// topicConfigs returns the settings that hold for the topic, by name.
+func (a *Admin) topicConfigs(ctx context.Context, name string) (map[string]confluent.ConfigEntryResult, error) {
 	results, err := a.client.DescribeConfigs(ctx, []confluent.ConfigResource{{Type: confluent.ResourceTopic, Name: name}})
 	if err != nil {
 		return nil, err
@@ -379,13 +438,7 @@ func (a *Admin) topicConfigs(ctx context.Context, name string) (map[string]strin
 	if err := orNil(results[0].Error); err != nil {
 		return nil, err
 	}
-	configs := map[string]string{}
-	for _, entry := range results[0].Config {
-		if entry.Source == confluent.ConfigSourceDynamicTopic && !entry.IsSensitive {
-			configs[entry.Name] = entry.Value
-		}
-	}
-	return configs, nil
+	return results[0].Config, nil
 }
 
 // DeleteTopic deletes the topic with its records and returns when it is gone.

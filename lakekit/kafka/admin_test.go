@@ -58,6 +58,21 @@ func TestCreateTopic(t *testing.T) {
 		if _, err = a.CreateTopic(t.Context(), spec); err != nil {
 			t.Errorf("no partition count: %v", err)
 		}
+
+		// Settings asked for hold, or it is said that they do not.
+		for asked, is := range map[string]error{
+			"retention.ms=060000":            nil, // as Kafka reads it
+			"retention.ms=70000":             kafka.ErrTopicSettings,
+			"cleanup.policy=delete, compact": kafka.ErrTopicSettings,
+			"cleanup.policy=delete":          nil, // by default, not by a setting of its own
+		} {
+			key, value, _ := strings.Cut(asked, "=")
+			spec.Configs = map[string]string{key: value}
+			_, err := a.CreateTopic(t.Context(), spec)
+			if !errors.Is(err, is) || is != nil && (!strings.Contains(err.Error(), key) || !strings.Contains(err.Error(), value)) {
+				t.Errorf("created again with %s: %v, want %v", asked, err, is)
+			}
+		}
 	})
 }
 

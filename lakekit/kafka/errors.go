@@ -28,6 +28,9 @@ var (
 	// ErrPartitionCount is returned by CreateTopic when the topic exists with
 	// another number of partitions.
 	ErrPartitionCount = errors.New("topic exists with another number of partitions")
+	// ErrTopicSettings is returned by CreateTopic when the topic exists with other
+	// settings than those asked for.
+	ErrTopicSettings = errors.New("topic exists with other settings")
 	// ErrPartitionNotFound is returned for a partition that the topic does not have.
 	ErrPartitionNotFound = errors.New("partition does not exist")
 )

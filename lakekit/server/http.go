@@ -69,6 +69,7 @@ var known = []struct {
 	{delta.ErrCorruptLog, http.StatusUnprocessableEntity},
 	{blob.ErrDenied, http.StatusForbidden},
 	{kafka.ErrPartitionCount, http.StatusConflict},
+	{kafka.ErrTopicSettings, http.StatusConflict},
 	{delta.ErrConflict, http.StatusConflict},
 	{delta.ErrFilesMissing, http.StatusConflict},
 	{ingest.ErrCheckpointMissing, http.StatusConflict},

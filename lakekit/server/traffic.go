@@ -109,6 +109,9 @@ func saveJSON(path string, v any) error {
 
 // start begins a run. The ledger knows of it before the first record is sent.
 func (t *traffic) start(ctx context.Context, request api.TrafficRequest) (api.TrafficRun, error) {
+	if request.CSV != "" && request.Seed != 0 {
+		return api.TrafficRun{}, badRequest("seed %d is the generator's, and csv %s is read instead of generating: leave one of the two out", request.Seed, request.CSV)
+	}
 	request.Topic = cmp.Or(request.Topic, t.server.settings.Topic)
 	request.Seed = cmp.Or(request.Seed, defaultSeed)
 	if request.Rate < 0 || request.Records < 0 {

@@ -256,7 +256,8 @@ func TestWhatAWorkspaceReaches(t *testing.T) {
 			}
 		}
 	}
-	for _, uri := range []string{"", "alice/t", "oss://lakes/alice/t", "oss://lake/alice/../bob/t", `oss://lake/alice/..\..\bob`, "oss://lake//alice/t", "oss://lake/alice//t", "s3://lake/alice/t"} {
+	for _, uri := range []string{"", "alice/t", "oss://lakes/alice/t", "oss://lake/alice/../bob/t", `oss://lake/alice/..\..\bob`, "oss://lake//alice/t", "oss://lake/alice//t", "s3://lake/alice/t",
+		"oss://lake/alice/a\nb", "oss://lake/alice/a\x01", "oss://lake/alice/ ", "oss://lake/alice/t "} {
 		if key, err := alice.CheckAddress(uri, settings.Read); err == nil || key != "" || errors.Is(err, settings.ErrOutside) {
 			t.Errorf("%q is taken for the key %q (%v)", uri, key, err)
 		}

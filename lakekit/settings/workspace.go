@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"unicode"
 
 	"taxilake/lakekit/blob"
 )
@@ -47,6 +48,9 @@ func (s *Settings) CheckAddress(uri string, use Use) (key string, err error) {
 	if key != "" {
 		if err := blob.CheckKey(key); err != nil {
 			return "", fmt.Errorf("%q is not an address of the object store: %w", uri, err)
+		}
+		if strings.ContainsFunc(key, unicode.IsControl) || strings.HasSuffix(key, " ") {
+			return "", fmt.Errorf("%q is not an address in the workshop's bucket: it has a line break or another control character in it, or ends with a space", uri)
 		}
 	}
 	owner, _, _ := strings.Cut(key, "/")

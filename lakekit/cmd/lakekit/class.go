@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"math"
 	"path/filepath"
 	"time"
 
@@ -22,7 +23,7 @@ Each student gets a file of settings. Its login opens the topics that begin with
 the student's name, and its keys the student's folder of the bucket, nothing else.
 CLASS_ADDRESS in .env is the address of this machine in the classroom's network.`,
 		Example: "  lakekit class alice bob\n  lakekit class alice bob --days 90 --out out/class",
-		Args:    cobra.MinimumNArgs(1),
+		Args:    arguments(1, math.MaxInt, "the name of a student, or several"),
 		RunE: does(func(cmd *cobra.Command, names []string) error {
 			if days < 1 {
 				return usage("--days %d: the keys must be good for a day at least", days)

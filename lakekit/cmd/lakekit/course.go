@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"path/filepath"
 	"strings"
 
@@ -22,7 +21,7 @@ func topicCreate() *cobra.Command {
 	var options lakekit.TopicOptions
 	var configs []string
 	c := &cobra.Command{
-		Use: "create [NAME]", Short: "Create a topic; without a name, the course's", Args: cobra.MaximumNArgs(1),
+		Use: "create [NAME]", Short: "Create a topic; without a name, the course's", Args: arguments(0, 1, "one name"),
 		Example: "  lakekit topic create\n  lakekit topic create experiments --partitions 6 --config retention.ms=3600000",
 		PreRunE: func(cmd *cobra.Command, _ []string) (err error) {
 			if cmd.Flags().Changed("partitions") && options.Partitions < 1 {
@@ -46,13 +45,16 @@ func topicCreate() *cobra.Command {
 	return c
 }
 
-// pairs reads repeated NAME=VALUE options.
+// pairs reads repeated NAME=VALUE options, each name once.
 func pairs(option string, given []string) (map[string]string, error) {
 	var found map[string]string
 	for _, pair := range given {
 		name, value, ok := strings.Cut(pair, "=")
 		if !ok || name == "" {
 			return nil, usage("%s %q: want NAME=VALUE", option, pair)
+		}
+		if _, twice := found[name]; twice {
+			return nil, usage("%s %q: %s is given twice", option, pair, name)
 		}
 		if found == nil {
 			found = map[string]string{}
@@ -78,7 +80,7 @@ func topicList() *cobra.Command {
 
 func topicDescribe() *cobra.Command {
 	return &cobra.Command{
-		Use: "describe [NAME]", Short: "Show a topic's partitions and offsets", Example: "  lakekit topic describe nyc_taxi_data", Args: cobra.MaximumNArgs(1),
+		Use: "describe [NAME]", Short: "Show a topic's partitions and offsets", Example: "  lakekit topic describe nyc_taxi_data", Args: arguments(0, 1, "one name"),
 		RunE: inWorkshop(func(cmd *cobra.Command, lab *lakekit.Workshop, args []string) error {
 			topic, err := lab.Topic(strings.Join(args, ""))
 			if err != nil {
@@ -95,8 +97,17 @@ func topicBrowse() *cobra.Command {
 	var partition int
 	var asJSON bool
 	c := &cobra.Command{
-		Use: "browse [NAME]", Short: "Read messages of a topic without moving anybody's place", Args: cobra.MaximumNArgs(1),
+		Use: "browse [NAME]", Short: "Read messages of a topic without moving anybody's place", Args: arguments(0, 1, "one name"),
 		Example: "  lakekit topic browse --offset 0 --limit 5\n  lakekit topic browse --partition 1 --offset -1 --json",
+		PreRunE: func(*cobra.Command, []string) error {
+			switch {
+			case partition < -1:
+				return usage("--partition %d: want a partition from 0 on, or -1 for all", partition)
+			case options.Limit < 1:
+				return usage("--limit %d: want at least 1", options.Limit)
+			}
+			return nil
+		},
 		RunE: inWorkshop(func(cmd *cobra.Command, lab *lakekit.Workshop, args []string) error {
 			options.Topic = strings.Join(args, "")
 			if partition >= 0 {
@@ -141,9 +152,12 @@ func trafficCommand() *cobra.Command {
 	flags.Int64Var(&fromRow, "from-row", 0, "first row, from 0 (default: after the last one produced with the seed; of a file its beginning)")
 	flags.StringVar(&options.CSV, "csv", "", "read this file (train.csv, .gz or .zip) instead of generating")
 	flags.StringVar(&options.Topic, "topic", "", "topic (default: the course's)")
-	c.PreRunE = func(*cobra.Command, []string) error {
-		if !(options.Rate >= 0) || math.IsInf(options.Rate, 0) || options.Records < 0 || fromRow < 0 {
+	c.PreRunE = func(cmd *cobra.Command, _ []string) error {
+		if options.Rate < 0 || options.Records < 0 || fromRow < 0 {
 			return usage("--rate, --records and --from-row must be numbers from 0 on")
+		}
+		if options.CSV != "" && !cmd.Flags().Changed("seed") {
+			options.Seed = 0 // the generator's
 		}
 		return nil
 	}
@@ -314,7 +328,7 @@ func streamStop() *cobra.Command {
 
 func listCommand() *cobra.Command {
 	return &cobra.Command{
-		Use: "ls [oss://BUCKET/FOLDER]", Short: "List what the object store holds", Args: cobra.MaximumNArgs(1),
+		Use: "ls [oss://BUCKET/FOLDER]", Short: "List what the object store holds", Args: arguments(0, 1, "one address"),
 		Example: "  lakekit ls oss://lake/delta/taxi_record",
 		RunE: inWorkshop(func(cmd *cobra.Command, lab *lakekit.Workshop, args []string) error {
 			uri := "oss://" + lab.Settings().OSS.Bucket + "/"

@@ -94,7 +94,7 @@ func sqlCommand() *cobra.Command {
 	var format, timeZone string
 	var tables []string
 	c := &cobra.Command{
-		Use: "sql STATEMENT", Short: "Ask Delta tables by SQL", Args: cobra.ExactArgs(1),
+		Use: "sql STATEMENT", Short: "Ask Delta tables by SQL", Args: arguments(1, 1, "one statement"),
 		Long: `Ask Delta tables by SQL.
 
 A statement is bounded. The limits are settings, of the environment or in .env:

@@ -19,7 +19,7 @@ import (
 func datasetCheck() *cobra.Command {
 	var fromRow, records int64
 	c := &cobra.Command{
-		Use: "check FILE", Short: "Read a file of taxi records and compare it with the published figures", Args: cobra.ExactArgs(1),
+		Use: "check FILE", Short: "Read a file of taxi records and compare it with the published figures", Args: arguments(1, 1, "one file"),
 		Long: `Reads a file such as Kaggle's train.csv, plain or packed with gzip or zip, and
 prints how many rows it has, which are bad and why, and how its trips, fares and
 mistakes compare with the published figures of the real file.

@@ -17,7 +17,7 @@ func deadLettersShow() *cobra.Command {
 	var limit int
 	var asJSON bool
 	c := &cobra.Command{
-		Use: "show [NAME or oss://... of the table]", Short: "List a table's dead letters, the newest first, with the reasons", Args: cobra.MaximumNArgs(1),
+		Use: "show [NAME or oss://... of the table]", Short: "List a table's dead letters, the newest first, with the reasons", Args: arguments(0, 1, "one table"),
 		Example: "  lakekit dead-letters show\n  lakekit dead-letters show trips --limit 100 --json",
 		PreRunE: func(*cobra.Command, []string) error {
 			if limit < 1 {
@@ -42,7 +42,7 @@ func deadLettersReplay() *cobra.Command {
 	var asJSON bool
 	var options lakekit.ReplayOptions
 	c := &cobra.Command{
-		Use: "replay [NAME or oss://... of the table]", Short: "Move the dead letters that fit now into the table, each once", Args: cobra.MaximumNArgs(1),
+		Use: "replay [NAME or oss://... of the table]", Short: "Move the dead letters that fit now into the table, each once", Args: arguments(0, 1, "one table"),
 		Long:    "After the table or its schema was put right, decodes the dead letters once more. Those that fit now move into the table, the others stay. It may be called again at any time, also after it was interrupted: nothing is moved twice.",
 		Example: "  lakekit dead-letters replay\n  lakekit dead-letters replay trips",
 		RunE: inWorkshop(func(cmd *cobra.Command, lab *lakekit.Workshop, args []string) error {

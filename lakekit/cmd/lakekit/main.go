@@ -61,6 +61,8 @@ func newRoot() *cobra.Command {
 	root.AddCommand(serviceCommands()...)
 	root.AddCommand(topicCommand(), trafficCommand(), tableCommand(), streamCommand(), deadLettersCommand(), datasetCommand(),
 		listCommand(), sqlCommand(), verifyCommand(), drillCommand(), classCommand(), versionCommand())
+	root.SetHelpCommand(helpCommand())
+	strict(root)
 	return root
 }
 

@@ -457,7 +457,39 @@ func TestUsage(t *testing.T) {
 		"table restore", "table restore --version x", "table restore --version 1 --timestamp 2026-01-01", "table vacuum --conf x", "table optimize --target-size -1"} {
 		w.fails(statusUsage, "--help", strings.Fields(line)...)
 	}
-	w.fails(statusUsage, `lakekit stream stop takes no argument such as "taxi_record"`, "stream", "stop", "taxi_record")
+	for _, test := range []struct{ says, line string }{
+		{"takes no argument such as \"taxi_record\"", "stream stop taxi_record"},
+		{"lakekit topic create takes one name, and \"b\" is one too many", "topic create a b"},
+		{"lakekit sql needs one statement", "sql"},
+		{"want a whole number\n", "topic browse --offset abc"},
+		{"want a whole number from 0 on\n", "traffic --seed -1"},
+		{"too large", "topic create --partitions 99999999999999999999"},
+		{"want a number\n", "table vacuum --retain NaN"},
+		{"want a number\n", "traffic --rate inf"},
+		{"want true or false\n", "status --json=maybe"},
+		{"given twice", "topic create --partitions 2 --partitions 3"},
+		{"given twice", "status --json --json"},
+		{"retention.ms is given twice", "topic create --config retention.ms=1 --config retention.ms=2"},
+		{"t is given twice", "sql x --table t=/a --table t=/b"},
+		{"--limit -1: want at least 1", "topic browse --limit -1"},
+		{"--limit 0: want at least 1", "topic browse --limit 0"},
+		{"--partition -2: want", "topic browse --partition -2"},
+		{"no command \"bogus\"", "help bogus"},
+		{"no command \"topic bogus\"", "help topic bogus"},
+		{"unknown command \"bogus\"", "bogus"},
+	} {
+		w.fails(statusUsage, test.says, strings.Fields(test.line)...)
+	}
+	// What is empty, as a shell's variable that is not set, is not the default.
+	for _, args := range [][]string{{"topic", "create", ""}, {"table", "vacuum", ""}, {"table", "create", " "}, {"ls", ""}, {"sql", ""}, {"dataset", "check", ""},
+		{"traffic", "--csv", ""}, {"traffic", "--topic="}, {"stream", "start", "--table", ""}, {"table", "optimize", "--where", ""}, {"table", "optimize", "--zorder", ""},
+		{"table", "restore", "--version", "1", "--timestamp", ""}, {"sql", "select 1", "--time-zone", ""}, {"sql", "select 1", "--table", ""}, {"topic", "create", "--partitions", ""}} {
+		w.fails(statusUsage, "it is empty", args...)
+	}
+	w.fails(statusUsage, "not UTF-8", "table", "create", "\xff")
+	if out := w.does("table", "optimize", "--help"); strings.Contains(out, "(default [])") || strings.Contains(out, "default false") {
+		t.Errorf("help tells defaults that say nothing:\n%s", out)
+	}
 	for _, line := range []string{"", "up", "down", "reset", "status", "doctor", "settings", "broker", "oss", "server", "topic", "topic create", "topic list", "topic describe",
 		"topic browse", "traffic", "traffic list", "traffic stop", "table", "table create", "table describe", "table history", "table files", "table optimize", "table vacuum", "table restore",
 		"stream start", "stream status", "stream stop", "dead-letters", "dead-letters show", "dead-letters replay",

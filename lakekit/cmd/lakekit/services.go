@@ -160,7 +160,7 @@ func doctorCommand() *cobra.Command {
 func settingsCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "settings [NAME]", Short: "Show the settings that hold, from the environment, .env and the profile",
-		Example: "  lakekit settings\n  lakekit settings LAKEKIT_PROFILE", Args: cobra.MaximumNArgs(1),
+		Example: "  lakekit settings\n  lakekit settings LAKEKIT_PROFILE", Args: arguments(0, 1, "one name"),
 		RunE: does(func(cmd *cobra.Command, args []string) error {
 			s, err := settings.Load()
 			if err != nil {

@@ -109,7 +109,7 @@ func tableCreate() *cobra.Command {
 	var options lakekit.TableOptions
 	var properties []string
 	c := &cobra.Command{
-		Use: "create [NAME or oss://...]", Short: "Create a Delta table of taxi records", Args: cobra.MaximumNArgs(1),
+		Use: "create [NAME or oss://...]", Short: "Create a Delta table of taxi records", Args: arguments(0, 1, "one table"),
 		Example: "  lakekit table create\n  lakekit table create trips --property delta.autoOptimize.autoCompact=true",
 		PreRunE: func(*cobra.Command, []string) (err error) {
 			options.Properties, err = pairs("--property", properties)
@@ -133,7 +133,7 @@ func tableCreate() *cobra.Command {
 func tableDoes(c *cobra.Command, ask func(t tables, table string) (any, error)) *cobra.Command {
 	var asJSON bool
 	c.Use += tableArgument
-	c.Args = cobra.MaximumNArgs(1)
+	c.Args = arguments(0, 1, "one table")
 	c.RunE = does(func(cmd *cobra.Command, args []string) error {
 		table := strings.Join(args, "")
 		t, err := tablesOf(cmd, table)
