@@ -56,7 +56,7 @@ func BenchmarkWriteFiles(b *testing.B) {
 	b.Run("arrow-go", func(b *testing.B) {
 		for b.Loop() {
 			var out bytes.Buffer
-			properties := must[*parquet.WriterProperties](b)(writerProperties("snappy", batch.Schema(), nil))
+			properties := must[*parquet.WriterProperties](b)(writerProperties("test", "snappy", batch.Schema(), nil))
 			w := must[*pqarrow.FileWriter](b)(pqarrow.NewFileWriter(batch.Schema(), &out, properties, arrowWriterProperties))
 			if err := w.WriteBuffered(batch); err != nil {
 				b.Fatal(err)
@@ -97,7 +97,7 @@ func BenchmarkScan(b *testing.B) {
 		})
 		b.Run(codec+"/scan", func(b *testing.B) {
 			for b.Loop() {
-				for _, err := range s.Scan(b.Context()) {
+				for _, err := range s.Scan(b.Context(), ScanOptions{}) {
 					if err != nil {
 						b.Fatal(err)
 					}

@@ -191,7 +191,7 @@ func encodeCheckpoint(out io.Writer, s *Snapshot, now time.Time) (int64, error) 
 	properties := parquet.NewWriterProperties(
 		parquet.WithCompression(compress.Codecs.Snappy), parquet.WithDataPageVersion(parquet.DataPageV1),
 		parquet.WithDictionaryFor("add.path", false), parquet.WithDictionaryFor("add.stats", false), parquet.WithDictionaryFor("remove.path", false),
-		parquet.WithMaxRowGroupLength(checkpointRowGroupRows), parquet.WithCreatedBy(engineInfo))
+		parquet.WithMaxRowGroupLength(checkpointRowGroupRows), parquet.WithCreatedBy(s.table.engine))
 	file, err := pqarrow.NewFileWriter(schema, out, properties, pqarrow.NewArrowWriterProperties())
 	if err != nil {
 		return 0, err

@@ -13,11 +13,8 @@ import (
 	"testing"
 	"time"
 
-	"taxilake/lakekit/api"
 	"taxilake/lakekit/blob"
 )
-
-type historyEntry = api.HistoryEntry
 
 // deleteCommits removes the JSON up to a version, as log cleanup would.
 func deleteCommits(t testing.TB, bucket blob.Bucket, to int64) {
@@ -190,7 +187,7 @@ func TestHistory(t *testing.T) {
 		Metrics: map[string]string{"numOutputRows": "0"}, ReadVersion: 3, BlindAppend: true, UserMetadata: "note",
 	}
 	must[int64](t)(table.Commit(t.Context(), c))
-	all := must[[]historyEntry](t)(table.History(t.Context(), 0))
+	all := must[[]HistoryEntry](t)(table.History(t.Context(), 0))
 	var operations []string
 	for i, entry := range all {
 		operations = append(operations, entry.Operation)
@@ -201,7 +198,7 @@ func TestHistory(t *testing.T) {
 	if want := []string{"STREAMING UPDATE", "WRITE", "WRITE", "WRITE", "CREATE TABLE"}; !slices.Equal(operations, want) {
 		t.Errorf("operations %v", operations)
 	}
-	top := must[[]historyEntry](t)(table.History(t.Context(), 1))
+	top := must[[]HistoryEntry](t)(table.History(t.Context(), 1))
 	if len(top) != 1 || !reflect.DeepEqual(top[0], all[0]) {
 		t.Errorf("newest of one: %+v", top)
 	}

@@ -273,7 +273,7 @@ func (t *Table) encode(c Commit, txnID string) ([]byte, error) {
 		IsBlindAppend:       &c.BlindAppend,
 		OperationMetrics:    metrics,
 		UserMetadata:        c.UserMetadata,
-		EngineInfo:          engineInfo,
+		EngineInfo:          t.engine,
 		TxnID:               txnID,
 	}
 	if c.protocol == nil {

@@ -141,7 +141,7 @@ func TestCompactCommit(t *testing.T) {
 	if s.Files()[0].DataChange {
 		t.Error("dataChange is true: streams that read the table would see the rows again")
 	}
-	entry := must[[]historyEntry](t)(table.History(t.Context(), 1))[0]
+	entry := must[[]HistoryEntry](t)(table.History(t.Context(), 1))[0]
 	wantMetrics := map[string]string{
 		"numRemovedFiles": "4", "numAddedFiles": "1",
 		"numRemovedBytes": fmt.Sprint(result.BytesRemoved), "numAddedBytes": fmt.Sprint(result.BytesAdded),

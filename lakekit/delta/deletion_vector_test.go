@@ -172,7 +172,7 @@ func TestBrokenDeletionVectors(t *testing.T) {
 				test.edit(&v)
 			}
 			commitVector(t, bucket, v)
-			for batch, err := range must[*Snapshot](t)(openFares(t, bucket).Snapshot(t.Context())).Scan(t.Context()) {
+			for batch, err := range must[*Snapshot](t)(openFares(t, bucket).Snapshot(t.Context())).Scan(t.Context(), ScanOptions{}) {
 				if err == nil {
 					t.Fatalf("%d rows", batch.NumRows())
 				}

@@ -55,7 +55,7 @@ func Example() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	for batch, err := range snapshot.Scan(ctx) {
+	for batch, err := range snapshot.Scan(ctx, delta.ScanOptions{}) {
 		if err != nil {
 			log.Fatal(err)
 		}
@@ -66,4 +66,32 @@ func Example() {
 	// Output:
 	// [4.5 16.9] [1 2]
 	// version 1 batch 0 records 2
+}
+
+// A table in a folder, such as another engine has written, is read by columns
+// and a condition; files that cannot have such rows are not opened.
+func Example_folder() {
+	ctx := context.Background()
+	folder, err := blob.OpenDir("testdata/golden/spark_deletion_vectors/table")
+	if err != nil {
+		log.Fatal(err)
+	}
+	table, err := delta.Open(ctx, folder)
+	if err != nil {
+		log.Fatal(err)
+	}
+	snapshot, err := table.Snapshot(ctx)
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(snapshot.Schema())
+	for batch, err := range snapshot.Scan(ctx, delta.ScanOptions{Columns: []string{"id"}, Where: "p = 'even' AND id > 2 AND id < 30"}) {
+		if err != nil {
+			log.Fatal(err)
+		}
+		fmt.Println(batch.Column(0))
+	}
+	// Output:
+	// struct<id:bigint,note:string,p:string>
+	// [4 6 8 20 22 24 26 28]
 }

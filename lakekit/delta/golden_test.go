@@ -149,7 +149,7 @@ func floatCell(v float64, bits int) string {
 func scannedRows(t testing.TB, s *Snapshot) []string {
 	t.Helper()
 	rows := []string{}
-	for batch, err := range s.Scan(t.Context()) {
+	for batch, err := range s.Scan(t.Context(), ScanOptions{}) {
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -98,7 +98,7 @@ func ids(t testing.TB, s *Snapshot) []int64 {
 
 func tryIDs(s *Snapshot) ([]int64, error) {
 	out := []int64{}
-	for batch, err := range s.Scan(context.Background()) {
+	for batch, err := range s.Scan(context.Background(), ScanOptions{}) {
 		if err != nil {
 			return nil, err
 		}

@@ -7,13 +7,25 @@ import (
 	"fmt"
 	"slices"
 	"time"
-
-	"taxilake/lakekit/api"
 )
+
+// HistoryEntry is one commit of a table, with the names of Spark's DESCRIBE HISTORY.
+type HistoryEntry struct {
+	Version             int64
+	Timestamp           time.Time
+	Operation           string
+	OperationParameters map[string]string
+	OperationMetrics    map[string]string
+	ReadVersion         *int64
+	IsolationLevel      string
+	IsBlindAppend       *bool
+	UserMetadata        string
+	EngineInfo          string
+}
 
 // History is the newest commits, newest first; limit 0 is all that the log
 // still holds.
-func (t *Table) History(ctx context.Context, limit int) ([]api.HistoryEntry, error) {
+func (t *Table) History(ctx context.Context, limit int) ([]HistoryEntry, error) {
 	listing, err := listLog(ctx, t.bucket, 0)
 	if err != nil {
 		return nil, err
@@ -26,13 +38,13 @@ func (t *Table) History(ctx context.Context, limit int) ([]api.HistoryEntry, err
 	if err != nil {
 		return nil, fmt.Errorf("history: %w", err)
 	}
-	entries := make([]api.HistoryEntry, len(commits))
+	entries := make([]HistoryEntry, len(commits))
 	for i, commit := range commits {
 		info := commit.info
 		if at := info.InCommitTimestamp; at != nil {
 			times[i] = time.UnixMilli(*at)
 		}
-		entries[i] = api.HistoryEntry{
+		entries[i] = HistoryEntry{
 			Version:             commit.file.version,
 			Timestamp:           times[i].UTC(),
 			Operation:           info.Operation,
@@ -68,9 +80,30 @@ func parameterTexts(parameters map[string]any) map[string]string {
 	return texts
 }
 
+// Detail describes a table as it stands at Version, with the names of Spark's
+// DESCRIBE DETAIL.
+type Detail struct {
+	Format           string
+	ID               string
+	Name             string
+	Description      string
+	Location         string
+	CreatedAt        time.Time
+	LastModified     time.Time
+	PartitionColumns []string
+	NumFiles         int64
+	SizeInBytes      int64
+	NumRecords       int64 // -1 when a file has no statistics
+	Properties       map[string]string
+	MinReaderVersion int
+	MinWriterVersion int
+	TableFeatures    []string
+	Version          int64
+}
+
 // Detail describes the table at this version, as DESCRIBE DETAIL does.
-func (s *Snapshot) Detail() api.TableDetail {
-	detail := api.TableDetail{
+func (s *Snapshot) Detail() Detail {
+	detail := Detail{
 		Format:           "delta",
 		ID:               s.metadata.ID,
 		Name:             s.metadata.Name,
@@ -95,9 +128,19 @@ func (s *Snapshot) Detail() api.TableDetail {
 	return detail
 }
 
+// FileInfo is one live data file of a table.
+type FileInfo struct {
+	Path             string // decoded, relative to the table
+	PartitionValues  map[string]string
+	Size             int64 // bytes
+	NumRecords       int64 // -1 when the file has no statistics
+	ModificationTime time.Time
+	DataChange       bool // false: written by compaction, or read from a checkpoint
+}
+
 // FileInfos are the live data files, sorted by path.
-func (s *Snapshot) FileInfos() []api.FileInfo {
-	infos := make([]api.FileInfo, len(s.adds))
+func (s *Snapshot) FileInfos() []FileInfo {
+	infos := make([]FileInfo, len(s.adds))
 	for i, a := range s.adds {
 		key, err := a.Key()
 		if err != nil {
@@ -107,11 +150,11 @@ func (s *Snapshot) FileInfos() []api.FileInfo {
 		if !ok {
 			records = -1
 		}
-		infos[i] = api.FileInfo{
+		infos[i] = FileInfo{
 			Path: key, PartitionValues: a.PartitionValues, Size: a.Size, NumRecords: records,
 			ModificationTime: time.UnixMilli(a.ModificationTime).UTC(), DataChange: a.DataChange,
 		}
 	}
-	slices.SortFunc(infos, func(a, b api.FileInfo) int { return cmp.Compare(a.Path, b.Path) })
+	slices.SortFunc(infos, func(a, b FileInfo) int { return cmp.Compare(a.Path, b.Path) })
 	return infos
 }

@@ -85,13 +85,13 @@ func (s *Snapshot) choosePartitions(where string) ([]*Add, []string, error) {
 	if strings.TrimSpace(where) == "" {
 		return s.adds, []string{}, nil
 	}
-	predicate, err := parsePredicate(where, s.partitionFields())
+	predicate, err := parsePredicate(where, s.partitionFields(), "partition column")
 	if err != nil {
 		return nil, nil, fmt.Errorf("%w: condition %q: %w", ErrInvalid, where, err)
 	}
 	var chosen []*Add
 	for _, add := range s.adds {
-		matches, err := predicate.matches(add.PartitionValues)
+		matches, err := s.canHold(add, predicate)
 		if err != nil {
 			return nil, nil, fmt.Errorf("%s: %w", add.Path, err)
 		}

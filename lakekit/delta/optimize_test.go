@@ -27,12 +27,12 @@ func TestPredicates(t *testing.T) {
 		{"`a b` is null", true}, {"`a b` IS NOT NULL", false}, {"`a b` = ''", false}, {"`a b` != 'z'", false}, {"city is not null and n = 11", false},
 	}
 	for _, test := range tests {
-		p, err := parsePredicate(test.where, columns)
+		p, err := parsePredicate(test.where, columns, "partition column")
 		if err != nil {
 			t.Errorf("%s: %v", test.where, err)
 			continue
 		}
-		if got, err := p.matches(values); err != nil || got != test.want {
+		if got, err := matches(p, values); err != nil || got != test.want {
 			t.Errorf("%s is %v, error %v", test.where, got, err)
 		}
 	}
@@ -46,8 +46,8 @@ func TestPredicates(t *testing.T) {
 		{"x <= 'NaN'", "NaN", "", true}, {"x < 'NaN'", "NaN", "", false}, {"x = 0", "-0.0", "", true}, {"x < 0", "-0.0", "", false},
 		{"f > 5", "", "NaN", true}, {"f = 0.1", "", "0.1", false}, {"f > 0.1", "", "0.1", true}, {"f = 0.5", "", "0.5", true}, {"f < '-Infinity'", "", "-Infinity", false},
 	} {
-		p := must[predicate](t)(parsePredicate(test.where, floats))
-		if got, err := p.matches(PartitionValues{"x": test.x, "f": test.f}); err != nil || got != test.want {
+		p := must[predicate](t)(parsePredicate(test.where, floats, "partition column"))
+		if got, err := matches(p, PartitionValues{"x": test.x, "f": test.f}); err != nil || got != test.want {
 			t.Errorf("%s of %q, %q is %v, error %v", test.where, test.x, test.f, got, err)
 		}
 	}
@@ -66,10 +66,19 @@ func TestPredicates(t *testing.T) {
 		"n is 3":            "expected NULL",
 		"n and 3":           "expected a comparison",
 	} {
-		if _, err := parsePredicate(where, columns); err == nil || !strings.Contains(err.Error(), says) {
+		if _, err := parsePredicate(where, columns, "partition column"); err == nil || !strings.Contains(err.Error(), says) {
 			t.Errorf("%q: error %v, want %q", where, err, says)
 		}
 	}
+}
+
+func matches(p predicate, values PartitionValues) (bool, error) {
+	for _, c := range p {
+		if holds, err := c.matches(values[c.column.Name]); err != nil || !holds {
+			return false, err
+		}
+	}
+	return true, nil
 }
 
 func FuzzPredicate(f *testing.F) {
@@ -78,7 +87,7 @@ func FuzzPredicate(f *testing.F) {
 	}
 	columns := []Field{column("day", Date), column("n", Decimal{10, 2}), column("at", Timestamp), column("s", String), column("x", Double)}
 	f.Fuzz(func(t *testing.T, where, value string) {
-		p, err := parsePredicate(where, columns)
+		p, err := parsePredicate(where, columns, "partition column")
 		if err != nil {
 			return
 		}
@@ -86,7 +95,7 @@ func FuzzPredicate(f *testing.F) {
 		for _, c := range columns {
 			values[c.Name] = value
 		}
-		if _, err := p.matches(values); err != nil && !errors.Is(err, ErrCorruptLog) {
+		if _, err := matches(p, values); err != nil && !errors.Is(err, ErrCorruptLog) {
 			t.Fatal(err)
 		}
 	})
@@ -131,7 +140,7 @@ func TestOptimizeWhere(t *testing.T) {
 	if again := must[CompactResult](t)(table.Optimize(t.Context(), OptimizeOptions{Where: "day = '2009-06-15'"})); again.Version != -1 {
 		t.Errorf("one file was rewritten: %+v", again)
 	}
-	entry := must[[]historyEntry](t)(table.History(t.Context(), 1))[0]
+	entry := must[[]HistoryEntry](t)(table.History(t.Context(), 1))[0]
 	if entry.OperationParameters["predicate"] != `["day = '2009-06-15'"]` || entry.OperationParameters["auto"] != "false" {
 		t.Errorf("%+v", entry)
 	}
@@ -181,7 +190,7 @@ func TestOptimizeZOrder(t *testing.T) {
 	if !slices.Equal(rowsOf(t, after), before) {
 		t.Fatal("rows changed")
 	}
-	if entry := must[[]historyEntry](t)(table.History(t.Context(), 1))[0]; entry.OperationParameters["zOrderBy"] != `["x","y"]` {
+	if entry := must[[]HistoryEntry](t)(table.History(t.Context(), 1))[0]; entry.OperationParameters["zOrderBy"] != `["x","y"]` {
 		t.Errorf("%+v", entry)
 	}
 	if left := must[[]os.DirEntry](t)(os.ReadDir(temp)); len(left) > 0 {

@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// predicate is conditions on partition columns that must all be true.
+// predicate is conditions on columns that must all be true.
 type predicate []condition
 
 type condition struct {
@@ -42,13 +42,14 @@ func tokens(text string) ([]string, error) {
 }
 
 // parsePredicate reads "column OP literal", "column IN (literal, ...)" and
-// "column IS [NOT] NULL" joined by AND, on these columns.
-func parsePredicate(text string, columns []Field) (predicate, error) {
+// "column IS [NOT] NULL" joined by AND, on these columns, which are of a kind:
+// "column", "partition column".
+func parsePredicate(text string, columns []Field, kind string) (predicate, error) {
 	words, err := tokens(text)
 	if err != nil {
 		return nil, err
 	}
-	p := predicateParser{words: words, columns: columns}
+	p := predicateParser{words: words, columns: columns, kind: kind}
 	var conditions predicate
 	for {
 		c, err := p.condition()
@@ -68,6 +69,7 @@ func parsePredicate(text string, columns []Field) (predicate, error) {
 type predicateParser struct {
 	words   []string
 	columns []Field
+	kind    string
 }
 
 // take consumes a keyword or sign if it comes next.
@@ -95,7 +97,7 @@ func (p *predicateParser) condition() (condition, error) {
 	}
 	column := slices.IndexFunc(p.columns, func(f Field) bool { return strings.EqualFold(f.Name, strings.Trim(name, "`")) })
 	if column < 0 {
-		return condition{}, fmt.Errorf("%s is no partition column (they are: %s)", name, fieldList(p.columns))
+		return condition{}, fmt.Errorf("%s is no %s (they are: %s)", name, p.kind, fieldList(p.columns))
 	}
 	c := condition{column: p.columns[column]}
 	switch {
@@ -108,6 +110,8 @@ func (p *predicateParser) condition() (condition, error) {
 			return condition{}, errors.New("expected NULL or NOT NULL after IS")
 		}
 		return c, nil
+	case !isPlain(c.column.Type):
+		return condition{}, fmt.Errorf("%s is a %s: only IS NULL and IS NOT NULL can be asked of it", name, c.column.Type)
 	case p.take("IN"):
 		return p.list(c)
 	}
@@ -124,6 +128,14 @@ func (p *predicateParser) condition() (condition, error) {
 	value, err := p.literal(c.column)
 	c.values = []any{value}
 	return c, err
+}
+
+func isPlain(t DataType) bool {
+	switch t.(type) {
+	case Primitive, Decimal:
+		return true
+	}
+	return false
 }
 
 func (p *predicateParser) list(c condition) (condition, error) {
@@ -179,37 +191,29 @@ func fieldList(fields []Field) string {
 	return strings.Join(names, ", ")
 }
 
-// matches is false for comparisons with null, as in SQL.
-func (p predicate) matches(values PartitionValues) (bool, error) {
-	for _, c := range p {
-		text := values[c.column.Name]
-		switch c.operator {
-		case "IS NULL", "IS NOT NULL":
-			if (text == "") != (c.operator == "IS NULL") {
-				return false, nil
-			}
-			continue
-		}
-		if text == "" {
-			return false, nil
-		}
-		value, err := partitionKey(text, c.column.Type)
-		if err != nil {
-			return false, fmt.Errorf("%w: partition value %q is no %s: %w", ErrCorruptLog, text, c.column.Type, err)
-		}
-		if !c.holds(value) {
-			return false, nil
-		}
+// matches is whether the condition is true for the text of a partition value;
+// like a comparison in SQL it is not for null.
+func (c condition) matches(text string) (bool, error) {
+	switch c.operator {
+	case "IS NULL", "IS NOT NULL":
+		return (text == "") == (c.operator == "IS NULL"), nil
 	}
-	return true, nil
+	if text == "" {
+		return false, nil
+	}
+	value, err := partitionKey(text, c.column.Type)
+	if err != nil {
+		return false, fmt.Errorf("%w: partition value %q is no %s: %w", ErrCorruptLog, text, c.column.Type, err)
+	}
+	return c.holds(func(v any) int { return compareKeys(value, v) }), nil
 }
 
-func (c condition) holds(value any) bool {
+// holds is whether a comparison is true for a value whose order to others is given.
+func (c condition) holds(order func(any) int) bool {
 	if c.operator == "IN" {
-		return slices.ContainsFunc(c.values, func(v any) bool { return compareKeys(value, v) == 0 })
+		return slices.ContainsFunc(c.values, func(v any) bool { return order(v) == 0 })
 	}
-	order := compareKeys(value, c.values[0])
-	switch c.operator {
+	switch order := order(c.values[0]); c.operator {
 	case "=":
 		return order == 0
 	case "!=":

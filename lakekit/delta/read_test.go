@@ -11,7 +11,6 @@ import (
 	"testing"
 	"time"
 
-	"taxilake/lakekit/api"
 	"taxilake/lakekit/blob"
 )
 
@@ -186,7 +185,7 @@ func TestInCommitTimestamps(t *testing.T) {
 		if at := must[*Snapshot](t)(table.SnapshotAt(t.Context(), 1)).Timestamp(); !at.Equal(second(2000)) {
 			t.Errorf("version 1 is of %s", at)
 		}
-		for _, entry := range must[[]api.HistoryEntry](t)(table.History(t.Context(), 0)) {
+		for _, entry := range must[[]HistoryEntry](t)(table.History(t.Context(), 0)) {
 			if !entry.Timestamp.Equal(second(1000 * (entry.Version + 1))) {
 				t.Errorf("history: version %d is of %s", entry.Version, entry.Timestamp)
 			}
@@ -227,7 +226,7 @@ func TestMissingDataFile(t *testing.T) {
 	if err := bucket.Delete(t.Context(), path); err != nil {
 		t.Fatal(err)
 	}
-	for _, err := range s.Scan(t.Context()) {
+	for _, err := range s.Scan(t.Context(), ScanOptions{}) {
 		if !errors.Is(err, blob.ErrNotExist) || !strings.Contains(err.Error(), path+" of version 1 of oss://lake") {
 			t.Errorf("error %v", err)
 		}
@@ -241,7 +240,7 @@ func TestColumnMappingByID(t *testing.T) {
 	appendFares(t, table, 0, 10)
 	mapped := `{"metaData":{"id":"x","format":{"provider":"parquet","options":{}},"schemaString":"{\"type\":\"struct\",\"fields\":[{\"name\":\"id\",\"type\":\"long\",\"nullable\":true,\"metadata\":{\"delta.columnMapping.id\":1,\"delta.columnMapping.physicalName\":\"id\"}}]}","partitionColumns":[],"configuration":{"delta.columnMapping.mode":"ID"}}}`
 	putText(t, bucket, commitKey(2), lines(`{"protocol":{"minReaderVersion":2,"minWriterVersion":5}}`, mapped))
-	for batch, err := range must[*Snapshot](t)(table.Snapshot(t.Context())).Scan(t.Context()) {
+	for batch, err := range must[*Snapshot](t)(table.Snapshot(t.Context())).Scan(t.Context(), ScanOptions{}) {
 		if !errors.Is(err, ErrUnsupported) || !strings.Contains(err.Error(), "without field ids") {
 			t.Errorf("%v, error %v", batch, err)
 		}

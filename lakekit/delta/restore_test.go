@@ -35,7 +35,7 @@ func TestRestore(t *testing.T) {
 	if files := s.Files(); !files[0].DataChange {
 		t.Error("dataChange is false: streams that read the table would not see the rows")
 	}
-	entry := must[[]historyEntry](t)(table.History(t.Context(), 1))[0]
+	entry := must[[]HistoryEntry](t)(table.History(t.Context(), 1))[0]
 	if entry.Operation != "RESTORE" || entry.OperationParameters["version"] != "1" || entry.OperationMetrics["numOfFilesAfterRestore"] != "1" || *entry.IsBlindAppend {
 		t.Errorf("%+v", entry)
 	}

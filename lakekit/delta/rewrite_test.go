@@ -191,7 +191,7 @@ func TestRewritingKeepsBits(t *testing.T) {
 		check := func(what string) {
 			t.Helper()
 			got := map[[2]uint64]int{}
-			for rows, err := range must[*Snapshot](t)(table.Snapshot(t.Context())).Scan(t.Context()) {
+			for rows, err := range must[*Snapshot](t)(table.Snapshot(t.Context())).Scan(t.Context(), ScanOptions{}) {
 				if err != nil {
 					t.Fatal(err)
 				}

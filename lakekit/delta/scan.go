@@ -30,15 +30,40 @@ const (
 	wholeObject = 8 << 20
 )
 
+// ScanOptions choose what Scan reads; the zero value is everything.
+type ScanOptions struct {
+	// Columns of the table's schema, in this order; nil is all of them.
+	Columns []string
+	// Where chooses rows, such as "fare_amount > 10.5 AND city IN ('NY', 'LA')":
+	// conditions on columns of plain types, joined by AND, with Spark's meaning
+	// of NULL and NaN. Times without a zone are UTC. Files whose partition or
+	// statistics rule it out are not opened. "" is all.
+	Where string
+}
+
 // Scan reads the rows of the snapshot, file by file, with the columns of the
 // table's schema: partition columns are filled in, columns that a file does
 // not have are null. Arrow's schema of the batches allows nulls everywhere:
 // files may hold some where the table's schema forbids them. A timestamp of a
 // partition that is written without a zone, as old engines do, is taken as UTC.
-// An error ends it. A batch is released when the loop asks for the next one;
-// Retain keeps it.
-func (s *Snapshot) Scan(ctx context.Context) iter.Seq2[arrow.RecordBatch, error] {
-	return s.scanFiles(ctx, s.adds)
+// An error ends it, ErrInvalid for options that do not fit the table. A batch is
+// released when the loop asks for the next one; Retain keeps it.
+func (s *Snapshot) Scan(ctx context.Context, opts ScanOptions) iter.Seq2[arrow.RecordBatch, error] {
+	if opts.Columns == nil && opts.Where == "" {
+		return s.scanFiles(ctx, s.adds)
+	}
+	return func(yield func(arrow.RecordBatch, error) bool) {
+		selected, err := s.selection(opts)
+		if err != nil {
+			yield(nil, fmt.Errorf("scan %s: %w: %w", s.table.URI(), ErrInvalid, err))
+			return
+		}
+		for batch, err := range selected.rows(ctx) {
+			if !yield(batch, err) || err != nil {
+				return
+			}
+		}
+	}
 }
 
 // ScanToRewrite is Scan for who writes the rows again. It ends with

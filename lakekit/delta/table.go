@@ -17,13 +17,11 @@ import (
 	"taxilake/lakekit/blob"
 )
 
-// engineInfo names this writer in the history.
-const engineInfo = "taxilake"
-
 // Table is a Delta table at the root of a bucket. It may be used from many
 // goroutines; many processes may write the same table.
 type Table struct {
 	bucket blob.Bucket
+	engine string // in the history and in the files
 	log    *slog.Logger
 	now    func() time.Time
 	sleep  func(context.Context, time.Duration) error
@@ -34,8 +32,23 @@ type Table struct {
 	latest *Snapshot
 }
 
-func newTable(bucket blob.Bucket) *Table {
-	return &Table{bucket: bucket, log: slog.Default(), now: time.Now, sleep: sleepContext}
+// Option changes how a table is used from here.
+type Option func(*Table)
+
+// WithEngine names the writer in the history (engineInfo) and in the files
+// (created_by); without it that is "taxilake".
+func WithEngine(name string) Option { return func(t *Table) { t.engine = name } }
+
+// WithLogger is told of maintenance that failed beside a commit that stands;
+// without it that is slog.Default().
+func WithLogger(log *slog.Logger) Option { return func(t *Table) { t.log = log } }
+
+func newTable(bucket blob.Bucket, options ...Option) *Table {
+	t := &Table{bucket: bucket, engine: "taxilake", log: slog.Default(), now: time.Now, sleep: sleepContext}
+	for _, set := range options {
+		set(t)
+	}
+	return t
 }
 
 func sleepContext(ctx context.Context, d time.Duration) error {
@@ -51,8 +64,8 @@ func sleepContext(ctx context.Context, d time.Duration) error {
 
 // Open opens the table at the root of bucket. It fails with ErrNotTable where
 // there is none, with ErrUnsupported where it needs what we do not have.
-func Open(ctx context.Context, bucket blob.Bucket) (*Table, error) {
-	t := newTable(bucket)
+func Open(ctx context.Context, bucket blob.Bucket, options ...Option) (*Table, error) {
+	t := newTable(bucket, options...)
 	if _, err := t.Snapshot(ctx); err != nil {
 		return nil, fmt.Errorf("open table: %w", err)
 	}
@@ -154,8 +167,8 @@ type Definition struct {
 // ErrOccupied when it would lie in the folder of another table or checkpoint or
 // hold one, ErrInvalid when no table can be as defined. The protocol is 1/2,
 // unless a column's type needs a table feature.
-func Create(ctx context.Context, bucket blob.Bucket, def Definition) (*Table, error) {
-	t := newTable(bucket)
+func Create(ctx context.Context, bucket blob.Bucket, def Definition, options ...Option) (*Table, error) {
+	t := newTable(bucket, options...)
 	metadata, err := def.metadata(t.now())
 	if err != nil {
 		return nil, fmt.Errorf("create table %s: %w: %w", t.URI(), ErrInvalid, err)

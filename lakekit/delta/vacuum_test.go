@@ -71,7 +71,7 @@ func TestVacuum(t *testing.T) {
 			t.Errorf("%s is gone", key)
 		}
 	}
-	history := must[[]historyEntry](t)(table.History(t.Context(), 2))
+	history := must[[]HistoryEntry](t)(table.History(t.Context(), 2))
 	end, start := history[0], history[1]
 	if start.Operation != "VACUUM START" || start.OperationMetrics["numFilesToDelete"] != "7" || start.OperationParameters["retentionCheckEnabled"] != "true" ||
 		start.OperationParameters["defaultRetentionMillis"] != fmt.Sprint((7*day).Milliseconds()) {
@@ -235,7 +235,7 @@ func TestVacuumStopsBeforeItsLeaseEnds(t *testing.T) {
 	if _, err := table.Vacuum(t.Context(), VacuumOptions{}); err == nil || !strings.Contains(err.Error(), "1000 of 1001 are gone; vacuum again") {
 		t.Fatalf("error %v", err)
 	}
-	if end := must[[]historyEntry](t)(table.History(t.Context(), 1))[0]; end.Operation != "VACUUM END" || end.OperationParameters["status"] != "FAILED" {
+	if end := must[[]HistoryEntry](t)(table.History(t.Context(), 1))[0]; end.Operation != "VACUUM END" || end.OperationParameters["status"] != "FAILED" {
 		t.Errorf("%+v", end)
 	}
 	if rest := must[VacuumResult](t)(table.Vacuum(t.Context(), VacuumOptions{})); !slices.Equal(rest.Files, files[vacuumBatch:]) {

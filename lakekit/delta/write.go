@@ -365,7 +365,7 @@ func newFileWriter(w *tableWriter, folder string, values map[string]string, samp
 	for _, column := range sample.Columns() {
 		f.dictionary = append(f.dictionary, worthDictionary(column))
 	}
-	properties, err := writerProperties(codec, w.dataArrow, f.dictionary)
+	properties, err := writerProperties(w.snapshot.table.engine, codec, w.dataArrow, f.dictionary)
 	if err == nil {
 		// The encoder closes what it writes to; the spool is still to be read.
 		f.parquet, err = pqarrow.NewFileWriter(w.dataArrow, onlyWriter{spool}, properties, arrowWriterProperties)
@@ -400,12 +400,12 @@ var arrowWriterProperties = pqarrow.NewArrowWriterProperties(pqarrow.WithCoerceT
 // reader has. A dictionary is for the columns that it is chosen for, and for
 // nested ones, where the encoder falls back when it grows too large; but not for
 // nested floats: Arrow's dictionaries keep one NaN in place of all.
-func writerProperties(codec string, schema *arrow.Schema, dictionary []bool) (*parquet.WriterProperties, error) {
+func writerProperties(engine, codec string, schema *arrow.Schema, dictionary []bool) (*parquet.WriterProperties, error) {
 	options := []parquet.WriterProperty{
 		parquet.WithCompression(codecs[codec]),
 		parquet.WithDataPageVersion(parquet.DataPageV1),
 		parquet.WithMaxRowGroupLength(maxRowGroupRows),
-		parquet.WithCreatedBy(engineInfo),
+		parquet.WithCreatedBy(engine),
 	}
 	if codec == "zstd" {
 		options = append(options, parquet.WithCompressionLevel(zstdLevel))

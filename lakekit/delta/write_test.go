@@ -39,7 +39,7 @@ func batchOf(t testing.TB, schema Schema, rows string) arrow.RecordBatch {
 func rowsOf(t testing.TB, s *Snapshot) []string {
 	t.Helper()
 	var out []string
-	for batch, err := range s.Scan(t.Context()) {
+	for batch, err := range s.Scan(t.Context(), ScanOptions{}) {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -399,7 +399,7 @@ func TestScanOfMissingOrBrokenFile(t *testing.T) {
 	s := must[*Snapshot](t)(table.Snapshot(t.Context()))
 	path := s.Files()[0].Path
 	scan := func() (err error) {
-		for _, err = range s.Scan(t.Context()) {
+		for _, err = range s.Scan(t.Context(), ScanOptions{}) {
 			if err != nil {
 				return err
 			}
@@ -433,7 +433,7 @@ func TestScanOfSpoiledBytes(t *testing.T) {
 			t.Fatal(err)
 		}
 		rows := int64(0)
-		for batch, err := range s.Scan(t.Context()) {
+		for batch, err := range s.Scan(t.Context(), ScanOptions{}) {
 			if err != nil {
 				return
 			}
@@ -459,7 +459,7 @@ func TestScanStopsWhenTheLoopDoes(t *testing.T) {
 		appendFares(t, table, i*10, 10)
 	}
 	batches := 0
-	for _, err := range must[*Snapshot](t)(table.Snapshot(t.Context())).Scan(t.Context()) {
+	for _, err := range must[*Snapshot](t)(table.Snapshot(t.Context())).Scan(t.Context(), ScanOptions{}) {
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -154,7 +154,7 @@ func (s *site) count(uri string, found map[identity]int64, identities func(arrow
 	if err != nil {
 		return err
 	}
-	for rows, err := range snapshot.Scan(s.ctx) {
+	for rows, err := range snapshot.Scan(s.ctx, delta.ScanOptions{}) {
 		if err != nil {
 			return err
 		}

@@ -191,7 +191,7 @@ func sumOfFares(t testing.TB, dir string, records int64) (cents int64) {
 		t.Fatal(err)
 	}
 	var rows int64
-	for batch, err := range snapshot.Scan(t.Context()) {
+	for batch, err := range snapshot.Scan(t.Context(), delta.ScanOptions{}) {
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -195,7 +195,7 @@ func (w *world) snapshot() *delta.Snapshot {
 func (w *world) ids() map[int64]int {
 	w.t.Helper()
 	ids := map[int64]int{}
-	for rows, err := range w.snapshot().Scan(w.t.Context()) {
+	for rows, err := range w.snapshot().Scan(w.t.Context(), delta.ScanOptions{}) {
 		if err != nil {
 			w.t.Fatal(err)
 		}
@@ -243,7 +243,7 @@ func (w *world) letters() []string {
 		w.t.Fatal(err)
 	}
 	var letters []string
-	for rows, err := range snapshot.Scan(w.t.Context()) {
+	for rows, err := range snapshot.Scan(w.t.Context(), delta.ScanOptions{}) {
 		if err != nil {
 			w.t.Fatal(err)
 		}

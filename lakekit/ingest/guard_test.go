@@ -377,7 +377,7 @@ func TestSchemaGrowsWhileRunning(t *testing.T) {
 	}
 	w.checkExactlyOnce()
 	var tips []string
-	for rows, err := range w.snapshot().Scan(t.Context()) {
+	for rows, err := range w.snapshot().Scan(t.Context(), delta.ScanOptions{}) {
 		if err != nil {
 			t.Fatal(err)
 		}

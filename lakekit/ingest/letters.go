@@ -40,7 +40,7 @@ func DeadLetters(ctx context.Context, bucket blob.Bucket, limit int) ([]api.Dead
 		return nil, err
 	}
 	var newest []api.DeadLetter
-	for batch, err := range snapshot.Scan(ctx) {
+	for batch, err := range snapshot.Scan(ctx, delta.ScanOptions{}) {
 		if err != nil {
 			return nil, err
 		}

@@ -201,7 +201,7 @@ func (w *world) sendWithHeaders(value string) {
 // column are the cells of a table's column, sorted.
 func (w *world) column(name string) (cells []string) {
 	w.t.Helper()
-	for rows, err := range w.snapshot().Scan(w.t.Context()) {
+	for rows, err := range w.snapshot().Scan(w.t.Context(), delta.ScanOptions{}) {
 		if err != nil {
 			w.t.Fatal(err)
 		}

@@ -100,7 +100,7 @@ func BenchmarkScan(b *testing.B) {
 	}
 	for b.Loop() {
 		var n int64
-		for batch, err := range snapshot(b, open(b, dir)).Scan(b.Context()) {
+		for batch, err := range snapshot(b, open(b, dir)).Scan(b.Context(), delta.ScanOptions{}) {
 			if err != nil {
 				b.Fatal(err)
 			}

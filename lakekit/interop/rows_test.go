@@ -24,7 +24,7 @@ import (
 func scanned(t testing.TB, s *delta.Snapshot) []string {
 	t.Helper()
 	rows := []string{}
-	for batch, err := range s.Scan(t.Context()) {
+	for batch, err := range s.Scan(t.Context(), delta.ScanOptions{}) {
 		if err != nil {
 			t.Fatal(err)
 		}

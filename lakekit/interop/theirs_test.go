@@ -221,7 +221,7 @@ func TestRealRefusesSparks(t *testing.T) {
 		statements(t, dir, nil, "CREATE TABLE T (id BIGINT) USING delta", "INSERT INTO T VALUES (1)")
 		statements(t, clone, nil, "CREATE TABLE T SHALLOW CLONE delta.`"+dir+"`")
 		var refused error
-		for _, err := range snapshot(t, open(t, clone)).Scan(t.Context()) {
+		for _, err := range snapshot(t, open(t, clone)).Scan(t.Context(), delta.ScanOptions{}) {
 			refused = err
 		}
 		if !errors.Is(refused, delta.ErrUnsupported) {

@@ -308,7 +308,7 @@ func TestNanoseconds(t *testing.T) {
 func scannedRows(t testing.TB, table *delta.Table) []string {
 	t.Helper()
 	var rows []string
-	for batch, err := range mustSnapshot(t, table).Scan(t.Context()) {
+	for batch, err := range mustSnapshot(t, table).Scan(t.Context(), delta.ScanOptions{}) {
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -89,8 +89,9 @@ func (s *Server) overviewTable(ctx context.Context, o *overview) error {
 	if err != nil {
 		return err
 	}
-	detail := snapshot.Detail()
+	detail := api.TableDetail(snapshot.Detail())
 	o.Table = &detail
-	o.Commits, err = table.History(ctx, shownCommits)
+	commits, err := table.History(ctx, shownCommits)
+	o.Commits = History(commits)
 	return err
 }

@@ -111,7 +111,7 @@ func (s *Server) detail(ctx context.Context, uri string) (api.TableDetail, error
 	if err != nil {
 		return api.TableDetail{}, err
 	}
-	return snapshot.Detail(), nil
+	return api.TableDetail(snapshot.Detail()), nil
 }
 
 // asked is the table that the request's uri parameter names.
@@ -132,7 +132,8 @@ func (s *Server) tableHistory(r *http.Request) ([]api.HistoryEntry, error) {
 	if err != nil {
 		return nil, err
 	}
-	return table.History(r.Context(), int(limit))
+	entries, err := table.History(r.Context(), int(limit))
+	return History(entries), err
 }
 
 func (s *Server) tableFiles(r *http.Request) ([]api.FileInfo, error) {
@@ -151,7 +152,25 @@ func (s *Server) tableFiles(r *http.Request) ([]api.FileInfo, error) {
 	if err != nil {
 		return nil, err
 	}
-	return snapshot.FileInfos(), nil
+	return Files(snapshot.FileInfos()), nil
+}
+
+// History is a table's history as it is sent.
+func History(entries []delta.HistoryEntry) []api.HistoryEntry {
+	sent := make([]api.HistoryEntry, len(entries))
+	for i, entry := range entries {
+		sent[i] = api.HistoryEntry(entry)
+	}
+	return sent
+}
+
+// Files are a table's files as they are sent.
+func Files(infos []delta.FileInfo) []api.FileInfo {
+	sent := make([]api.FileInfo, len(infos))
+	for i, info := range infos {
+		sent[i] = api.FileInfo(info)
+	}
+	return sent
 }
 
 // listedAtMost bounds the answer to a listing.

@@ -47,7 +47,7 @@ func (f folders) DescribeTable(path string) (lakekit.TableDetail, error) {
 	if err != nil {
 		return lakekit.TableDetail{}, err
 	}
-	return snapshot.Detail(), nil
+	return lakekit.TableDetail(snapshot.Detail()), nil
 }
 
 func (f folders) History(path string, limit int) (lakekit.History, error) {
@@ -55,7 +55,8 @@ func (f folders) History(path string, limit int) (lakekit.History, error) {
 	if err != nil {
 		return nil, err
 	}
-	return table.History(f.ctx, limit)
+	entries, err := table.History(f.ctx, limit)
+	return server.History(entries), err
 }
 
 func (f folders) Files(path string, version int64) (lakekit.Files, error) {
@@ -70,7 +71,7 @@ func (f folders) Files(path string, version int64) (lakekit.Files, error) {
 	if err != nil {
 		return nil, err
 	}
-	return snapshot.FileInfos(), nil
+	return server.Files(snapshot.FileInfos()), nil
 }
 
 func (f folders) Optimize(o lakekit.OptimizeOptions) (api.Compaction, error) {

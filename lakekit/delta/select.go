@@ -1,0 +1,247 @@
+package delta
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"iter"
+	"math/big"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/apache/arrow-go/v18/arrow"
+	"github.com/apache/arrow-go/v18/arrow/array"
+	"github.com/apache/arrow-go/v18/arrow/compute"
+	"github.com/apache/arrow-go/v18/arrow/memory"
+)
+
+// selection is a scan of some columns and rows.
+type selection struct {
+	snapshot  *Snapshot // with the columns to read alone
+	files     []*Add
+	columns   []Field
+	predicate predicate
+}
+
+func (s *Snapshot) selection(opts ScanOptions) (*selection, error) {
+	out := &selection{columns: s.schema.Fields}
+	if opts.Columns != nil {
+		out.columns = nil
+		for _, name := range opts.Columns {
+			f, ok := s.schema.Field(name)
+			if !ok {
+				return nil, fmt.Errorf("there is no column %q (they are: %s)", name, fieldList(s.schema.Fields))
+			}
+			out.columns = append(out.columns, f)
+		}
+	}
+	if strings.TrimSpace(opts.Where) != "" {
+		var err error
+		if out.predicate, err = parsePredicate(opts.Where, s.schema.Fields, "column"); err != nil {
+			return nil, fmt.Errorf("condition %q: %w", opts.Where, err)
+		}
+	}
+	read := *s
+	read.schema = Schema{}
+	for _, f := range s.schema.Fields {
+		is := func(g Field) bool { return g.Name == f.Name }
+		if slices.ContainsFunc(out.columns, is) || s.isPartitionColumn(f.Name) ||
+			slices.ContainsFunc(out.predicate, func(c condition) bool { return is(c.column) }) {
+			read.schema.Fields = append(read.schema.Fields, f)
+		}
+	}
+	out.snapshot = &read
+	for _, add := range s.adds {
+		holds, err := s.canHold(add, out.predicate)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", add.Path, err)
+		}
+		if holds {
+			out.files = append(out.files, add)
+		}
+	}
+	return out, nil
+}
+
+// canHold is whether a file may have rows for which the predicate is true, by its
+// partition and its statistics.
+func (s *Snapshot) canHold(add *Add, p predicate) (bool, error) {
+	stats, known := add.ParseStats()
+	mapping := s.ColumnMapping()
+	for _, c := range p {
+		name := mapping.PhysicalName(c.column)
+		if s.isPartitionColumn(c.column.Name) {
+			holds, err := c.matches(add.PartitionValues[name])
+			if err != nil || !holds {
+				return false, err
+			}
+		} else if known && c.ruledOut(stats, name) {
+			return false, nil
+		}
+	}
+	return true, nil
+}
+
+// ruledOut is whether the statistics show that no row meets the condition. Of
+// floats they do not: writers leave NaN, which is above all, out of the bounds.
+func (c condition) ruledOut(stats Stats, name string) bool {
+	nulls, counted := jsonInt(stats.NullCount[name])
+	if c.operator == "IS NULL" {
+		return counted && nulls == 0
+	}
+	if counted && nulls == stats.NumRecords {
+		return true
+	}
+	if c.column.Type == Float || c.column.Type == Double || c.column.Type == Binary {
+		return false
+	}
+	low, hasLow := boundKey(stats.MinValues[name], c.column.Type)
+	high, hasHigh := boundKey(stats.MaxValues[name], c.column.Type)
+	if at, is := high.(time.Time); is && c.column.Type != Date {
+		high = at.Add(time.Millisecond) // bounds are of milliseconds, and cut
+	}
+	if c.column.Type == String {
+		hasHigh = false // some writers cut it
+	}
+	beyond := func(v any) bool {
+		return hasLow && compareKeys(v, low) < 0 || hasHigh && compareKeys(v, high) > 0
+	}
+	switch c.operator {
+	case "=", "IN":
+		return !slices.ContainsFunc(c.values, func(v any) bool { return !beyond(v) })
+	case "<":
+		return hasLow && compareKeys(low, c.values[0]) >= 0
+	case "<=":
+		return hasLow && compareKeys(low, c.values[0]) > 0
+	case ">":
+		return hasHigh && compareKeys(high, c.values[0]) <= 0
+	case ">=":
+		return hasHigh && compareKeys(high, c.values[0]) < 0
+	}
+	return false
+}
+
+func jsonInt(value any) (int64, bool) {
+	number, ok := value.(interface{ Int64() (int64, error) })
+	if !ok {
+		return 0, false
+	}
+	n, err := number.Int64()
+	return n, err == nil
+}
+
+// boundKey is a bound of the statistics as partitionKey makes it.
+func boundKey(value any, t DataType) (any, bool) {
+	if value == nil {
+		return nil, false
+	}
+	key, err := partitionKey(fmt.Sprint(value), t)
+	return key, err == nil
+}
+
+func (s *selection) rows(ctx context.Context) iter.Seq2[arrow.RecordBatch, error] {
+	return func(yield func(arrow.RecordBatch, error) bool) {
+		for batch, err := range s.snapshot.scanFiles(ctx, s.files) {
+			if err != nil {
+				yield(nil, err)
+				return
+			}
+			chosen, err := s.choose(ctx, batch)
+			if err != nil {
+				yield(nil, err)
+				return
+			}
+			more := chosen.NumRows() == 0 || yield(chosen, nil)
+			chosen.Release()
+			if !more {
+				return
+			}
+		}
+	}
+}
+
+// choose takes the rows and columns out of a batch; the caller releases it.
+func (s *selection) choose(ctx context.Context, batch arrow.RecordBatch) (arrow.RecordBatch, error) {
+	index := func(f Field) int { return batch.Schema().FieldIndices(f.Name)[0] }
+	columns := make([]arrow.Array, len(s.columns))
+	fields := make([]arrow.Field, len(s.columns))
+	for i, f := range s.columns {
+		columns[i], fields[i] = batch.Column(index(f)), batch.Schema().Field(index(f))
+	}
+	chosen := array.NewRecordBatch(arrow.NewSchema(fields, nil), columns, batch.NumRows())
+	if len(s.predicate) == 0 {
+		return chosen, nil
+	}
+	defer chosen.Release()
+	rows := make([]bool, batch.NumRows())
+	for i := range rows {
+		rows[i] = true
+	}
+	for _, c := range s.predicate {
+		c.keep(rows, batch.Column(index(c.column)))
+	}
+	mask := array.NewBooleanBuilder(memory.DefaultAllocator)
+	defer mask.Release()
+	mask.AppendValues(rows, nil)
+	return compute.FilterRecordBatch(ctx, chosen, mask.NewBooleanArray(), compute.DefaultFilterOptions())
+}
+
+// keep takes out the rows for which the condition is not true.
+func (c condition) keep(rows []bool, column arrow.Array) {
+	switch c.operator {
+	case "IS NULL", "IS NOT NULL":
+		for i := range rows {
+			rows[i] = rows[i] && column.IsNull(i) == (c.operator == "IS NULL")
+		}
+		return
+	}
+	order := orderOf(column, c.column.Type)
+	for i := range rows {
+		rows[i] = rows[i] && column.IsValid(i) && c.holds(func(value any) int { return order(i, value) })
+	}
+}
+
+// orderOf compares rows of a column with values that partitionKey made of its type.
+func orderOf(column arrow.Array, t DataType) func(row int, value any) int {
+	switch column := column.(type) {
+	case *array.Int8:
+		return orderOfInts(column)
+	case *array.Int16:
+		return orderOfInts(column)
+	case *array.Int32:
+		return orderOfInts(column)
+	case *array.Int64:
+		return orderOfInts(column)
+	case *array.Float32:
+		return func(i int, value any) int { return compareKeys(float64(column.Value(i)), value) }
+	case *array.Float64:
+		return func(i int, value any) int { return compareKeys(column.Value(i), value) }
+	case *array.Decimal128:
+		unit := new(big.Int).Exp(big.NewInt(10), big.NewInt(int64(t.(Decimal).Scale)), nil)
+		return func(i int, value any) int {
+			return new(big.Rat).SetFrac(column.Value(i).BigInt(), unit).Cmp(value.(*big.Rat))
+		}
+	case *array.Boolean:
+		return func(i int, value any) int { return compareKeys(column.Value(i), value) }
+	case *array.Date32:
+		return func(i int, value any) int { return column.Value(i).ToTime().Compare(value.(time.Time)) }
+	case *array.Timestamp:
+		return func(i int, value any) int { return time.UnixMicro(int64(column.Value(i))).Compare(value.(time.Time)) }
+	case *array.Binary:
+		return func(i int, value any) int { return cmp.Compare(string(column.Value(i)), value.(string)) }
+	case *array.String:
+		return func(i int, value any) int { return cmp.Compare(column.Value(i), value.(string)) }
+	}
+	panic(fmt.Sprintf("no order of %s", column.DataType())) // parsePredicate lets no other type through
+}
+
+func orderOfInts[T ~int8 | ~int16 | ~int32 | ~int64](column interface{ Value(int) T }) func(int, any) int {
+	return func(i int, value any) int {
+		number := value.(*big.Rat)
+		if number.IsInt() && number.Num().IsInt64() {
+			return cmp.Compare(int64(column.Value(i)), number.Num().Int64())
+		}
+		return new(big.Rat).SetInt64(int64(column.Value(i))).Cmp(number)
+	}
+}
