@@ -48,7 +48,7 @@ export LAKEKIT_REAL_ENGINES="$root/.cache/real/engines" LAKEKIT_REAL_CLIENTS="$r
 heading "Go tests against Apache Kafka, MinIO, delta-rs, Spark and clients of OSS, with the race detector"
 # Suites that run on the real services beside the kit's own, and tests of real ones only.
 gotest -race -timeout 20m ./lakekit/kafka ./lakekit/oss || true
-LAKEKIT_KILLS=100 gotest -race -timeout 30m -run '^TestReal|^TestFaults$' ./lakekit/... || true
+LAKEKIT_KILLS=100 gotest -race -timeout 60m -run '^TestReal|^TestFaults$' ./lakekit/... || true
 
 heading "Notebooks on Apache Kafka and MinIO"
 set -a
