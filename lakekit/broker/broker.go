@@ -11,6 +11,7 @@ import (
 	"syscall"
 
 	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kmsg"
 	"github.com/twmb/franz-go/pkg/kversion"
 )
 
@@ -71,14 +72,22 @@ func Run(ctx context.Context, o Options) error {
 // KafkaVersion is the newest Kafka whose requests the broker answers, such as v4.1.
 func KafkaVersion() string { return kversion.Stable().VersionGuess() }
 
-// describeTopicPartitions is API key 75. kfake answers it with null lists of
-// eligible leader replicas, on which Java's AdminClient, and with it Spark's
-// Kafka source, fails; left out, Java asks by Metadata.
-const describeTopicPartitions = 75
+// notOffered are requests that kfake answers and clients do better without.
+var notOffered = []kmsg.Key{
+	// The lists of eligible leader replicas are null, on which Java's AdminClient,
+	// and with it Spark's Kafka source, fails; left out, Java asks by Metadata.
+	kmsg.DescribeTopicPartitions,
+	// Telemetry goes nowhere, and librdkafka logs a line for every client that
+	// subscribes to it. Kafka offers it where a plugin takes it.
+	kmsg.GetTelemetrySubscriptions,
+	kmsg.PushTelemetry,
+}
 
 func start(o Options, limits limits) (*kfake.Cluster, error) {
 	versions := kversion.Stable()
-	versions.SetMaxKeyVersion(describeTopicPartitions, -1)
+	for _, key := range notOffered {
+		versions.SetMaxKeyVersion(key.Int16(), -1)
+	}
 	options := []kfake.Opt{
 		kfake.DataDir(o.Dir),
 		kfake.Ports(o.Port),
@@ -86,8 +95,7 @@ func start(o Options, limits limits) (*kfake.Cluster, error) {
 		kfake.MaxVersions(versions),
 		kfake.DefaultNumPartitions(1), // Kafka's num.partitions
 		kfake.BrokerConfigs(map[string]string{
-			"log.cleaner.backoff.ms": "5000",     // kfake's own would apply retention once an hour
-			"log.segment.bytes":      "16777216", // retention removes whole segments
+			"log.cleaner.backoff.ms": "5000", // kfake's own would apply retention once an hour
 		}),
 		kfake.WithLogger(logger{}),
 		kfake.ListenFn(func(network, address string) (net.Listener, error) {
@@ -109,7 +117,10 @@ func start(o Options, limits limits) (*kfake.Cluster, error) {
 	answerRefusedLogins(cluster, o.Users)
 	dropRepeatedProtocols(cluster)
 	checkProduce(cluster,
-		refuseRecordsWhenFull(func() (int64, error) { return freeSpace(o.Dir) }),
+		refuseRecordsWhenFull(func() (int64, error) {
+			_, free, err := diskSpace(o.Dir)
+			return free, err
+		}),
 		checkRecords(cluster),
 		nameUnknownTopics(cluster),
 	)

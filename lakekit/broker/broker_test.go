@@ -349,16 +349,17 @@ func ExampleRun() {
 }
 
 // Java's AdminClient prefers DescribeTopicPartitions where it is offered, and
-// cannot read kfake's answer to it.
-func TestDescribeTopicPartitionsIsNotOffered(t *testing.T) {
+// cannot read kfake's answer to it; librdkafka logs what it learns of telemetry.
+func TestNotOffered(t *testing.T) {
 	addr, _ := serve(t, t.TempDir())
 	answer, err := kmsg.NewPtrApiVersionsRequest().RequestWith(t.Context(), client(t, addr))
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, key := range answer.ApiKeys {
-		if key.ApiKey == 75 {
-			t.Errorf("offered in versions %d to %d", key.MinVersion, key.MaxVersion)
+		switch kmsg.Key(key.ApiKey) {
+		case kmsg.DescribeTopicPartitions, kmsg.GetTelemetrySubscriptions, kmsg.PushTelemetry:
+			t.Errorf("%s is offered in versions %d to %d", kmsg.NameForKey(key.ApiKey), key.MinVersion, key.MaxVersion)
 		}
 	}
 	if len(answer.ApiKeys) < 30 {

@@ -50,6 +50,7 @@ const (
 type listener struct {
 	net.Listener
 	limits
+	dir       string // where the broker's data is
 	tls       *tls.Config
 	login     bool // clients must log in
 	queued    *semaphore.Weighted
@@ -63,7 +64,7 @@ type listener struct {
 
 func newListener(l net.Listener, o Options, limits limits) *listener {
 	return &listener{
-		Listener: l, limits: limits, tls: o.TLS, login: len(o.Users) > 0,
+		Listener: l, limits: limits, dir: o.Dir, tls: o.TLS, login: len(o.Users) > 0,
 		queued: semaphore.NewWeighted(limits.queued),
 		conns:  map[*conn]bool{}, ips: map[string]int64{},
 	}
@@ -220,7 +221,8 @@ type conn struct {
 type heldRequest struct {
 	key, version int16
 	size         int64
-	answered     bool // that is, it will be
+	answered     bool   // that is, it will be
+	body         []byte // if its answer is amended by it
 }
 
 // frames are buffers of requests that have been handed on.
@@ -445,7 +447,7 @@ func (c *conn) inspect() error {
 	case err != nil:
 		return objectf(what, "%s v%d of %d bytes: %w", req.name, req.version, len(c.frame)-4, err)
 	}
-	held := &heldRequest{req.key, req.version, c.size, true}
+	held := &heldRequest{key: req.key, version: req.version, size: c.size, answered: true}
 	switch kmsg.Key(req.key) {
 	case kmsg.ApiVersions, kmsg.SASLAuthenticate:
 	case kmsg.SASLHandshake:
@@ -465,6 +467,8 @@ func (c *conn) inspect() error {
 		}
 	case kmsg.Fetch, kmsg.ShareFetch:
 		c.limitFetch(fetchLimits(req))
+	case kmsg.OffsetFetch:
+		held.body = bytes.Clone(req.body)
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -571,14 +575,17 @@ func (c *conn) mayAll() bool {
 
 // Write sends a response, and gives up when the client takes nothing of it for
 // connections.max.idle.ms.
-func (c *conn) Write(p []byte) (n int, err error) {
+func (c *conn) Write(response []byte) (n int, err error) {
+	c.mu.Lock()
+	to := c.asked()
+	c.mu.Unlock()
+	p := c.l.amend(to, response)
 	if !c.l.makeRoom(c, int64(len(p))) {
 		c.l.complains.warn("a client is disconnected: its answer is too long beside those that others have not read",
 			"client", c.raw.RemoteAddr(), "bytes", len(p))
 		return 0, net.ErrClosed
 	}
 	c.mu.Lock()
-	to := c.asked()
 	c.noteLogin(to, p) // before the client gets it and goes on
 	c.mu.Unlock()
 	for n < len(p) && err == nil {
@@ -596,6 +603,9 @@ func (c *conn) Write(p []byte) (n int, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.drop(slices.Index(c.held, to) + 1)
+	if err == nil {
+		n = len(response)
+	}
 	return n, err
 }
 

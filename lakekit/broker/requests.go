@@ -12,13 +12,19 @@ import (
 // Every topic gets its own retention, because kfake applies none to a topic
 // without. Records do not expire by age, so that a topic is still full after
 // the holidays; a partition is cut at 2 GiB, some 20 million taxi records. One
-// that is compacted only is not cut at all, as in Kafka.
+// that is compacted only is not cut at all, as in Kafka. As retention removes
+// whole segments, these are small.
 const (
 	retentionMillis = "retention.ms"
 	retentionBytes  = "retention.bytes"
+	segmentBytes    = "segment.bytes"
 	keepAll         = "-1"
 	keepMuch        = "2147483648"
+	smallSegment    = "16777216"
 )
+
+// ownSettings are those that every topic has, by default as withRetention says.
+var ownSettings = []string{retentionMillis, retentionBytes, segmentBytes}
 
 // settings are those of a topic, by name.
 type settings map[string]*string
@@ -32,12 +38,15 @@ func (s settings) compactedOnly() bool {
 
 // withRetention completes the settings of a topic.
 func (s settings) withRetention() *rejection {
-	all, much := keepAll, keepMuch
+	all, much, small := keepAll, keepMuch, smallSegment
 	if s[retentionMillis] == nil {
 		s[retentionMillis] = &all
 	}
 	if s[retentionBytes] == nil {
 		s[retentionBytes] = &much
+	}
+	if s[segmentBytes] == nil {
+		s[segmentBytes] = &small
 	}
 	if !s.compactedOnly() {
 		return nil
@@ -67,6 +76,8 @@ func checkTopicRequests(c *kfake.Cluster) {
 		kmsg.CreatePartitions:        requests.checkCreatePartitions,
 		kmsg.AlterConfigs:            requests.checkAlterConfigs,
 		kmsg.IncrementalAlterConfigs: requests.checkIncrementalAlterConfigs,
+
+		kmsg.AlterPartitionAssignments: requests.checkAssignments,
 	} {
 		control(c, key, func(r kmsg.Request) (kmsg.Response, error) { return check(r), nil })
 	}
@@ -129,6 +140,11 @@ func checkNewTopic(t *kmsg.CreateTopicsRequestTopic, partitionsSoFar int) *rejec
 	case t.ReplicationFactor > 1:
 		return rejectf(kerr.InvalidReplicationFactor, "replication factor is %d, but this cluster has one broker: ask for 1", t.ReplicationFactor)
 	}
+	for _, a := range t.ReplicaAssignment {
+		if r := checkReplicas(a.Replicas); r != nil {
+			return r
+		}
+	}
 	s := settings{}
 	for _, c := range t.Configs {
 		if r := s.set(c.Name, c.Value); r != nil {
@@ -172,6 +188,9 @@ func (c topicRequests) checkCreatePartitions(r kmsg.Request) kmsg.Response {
 		case int(t.Count)-has > maxPartitionsPerRequest:
 			rejections[i] = rejectf(kerr.InvalidPartitions, "more than %d new partitions in one request", maxPartitionsPerRequest)
 		}
+		for _, a := range t.Assignment {
+			rejections[i] = firstOf(rejections[i], checkReplicas(a.Replicas))
+		}
 		refuse = refuse || rejections[i] != nil
 	}
 	if !refuse {
@@ -185,6 +204,46 @@ func (c topicRequests) checkCreatePartitions(r kmsg.Request) kmsg.Response {
 		answer.ErrorCode = rejected.code.Code
 		answer.ErrorMessage = &rejected.message
 		resp.Topics = append(resp.Topics, answer)
+	}
+	return resp
+}
+
+// brokerID is what kfake calls its first broker.
+const brokerID = 0
+
+// checkReplicas refuses to put a partition on brokers that are not there.
+func checkReplicas(on []int32) *rejection {
+	if !slices.Equal(on, []int32{brokerID}) {
+		return rejectf(kerr.InvalidReplicaAssignment, "replicas on brokers %v: this cluster has one broker, %d", on, brokerID)
+	}
+	return nil
+}
+
+// checkAssignments: a partition has nowhere to move to.
+func (topicRequests) checkAssignments(r kmsg.Request) kmsg.Response {
+	req := r.(*kmsg.AlterPartitionAssignmentsRequest)
+	resp := req.ResponseKind().(*kmsg.AlterPartitionAssignmentsResponse)
+	refuse := false
+	for _, t := range req.Topics {
+		topic := kmsg.NewAlterPartitionAssignmentsResponseTopic()
+		topic.Topic = t.Topic
+		for _, p := range t.Partitions {
+			var rejected *rejection
+			if p.Replicas != nil { // null: a move shall end
+				rejected = checkReplicas(p.Replicas)
+			}
+			refuse = refuse || rejected != nil
+			rejected = firstOf(rejected, beside)
+			answer := kmsg.NewAlterPartitionAssignmentsResponseTopicPartition()
+			answer.Partition = p.Partition
+			answer.ErrorCode = rejected.code.Code
+			answer.ErrorMessage = &rejected.message
+			topic.Partitions = append(topic.Partitions, answer)
+		}
+		resp.Topics = append(resp.Topics, topic)
+	}
+	if !refuse {
+		return nil
 	}
 	return resp
 }
@@ -298,7 +357,7 @@ func (c topicRequests) alterSettings(res *kmsg.IncrementalAlterConfigsRequestRes
 	for _, config := range res.Configs {
 		if config.Op == kmsg.IncrementalAlterConfigOpDelete {
 			delete(s, config.Name)
-			if config.Name != retentionMillis && config.Name != retentionBytes {
+			if !slices.Contains(ownSettings, config.Name) {
 				kept = append(kept, config)
 			}
 			continue
@@ -312,7 +371,7 @@ func (c topicRequests) alterSettings(res *kmsg.IncrementalAlterConfigsRequestRes
 			return r
 		}
 		config.Value = s[config.Name]
-		if config.Name != retentionMillis && config.Name != retentionBytes {
+		if !slices.Contains(ownSettings, config.Name) {
 			kept = append(kept, config)
 		}
 		wasCompactedOnly = wasCompactedOnly && config.Name != retentionBytes
@@ -323,7 +382,7 @@ func (c topicRequests) alterSettings(res *kmsg.IncrementalAlterConfigsRequestRes
 	if r := s.withRetention(); r != nil {
 		return r
 	}
-	for _, name := range []string{retentionMillis, retentionBytes} {
+	for _, name := range ownSettings {
 		config := kmsg.NewIncrementalAlterConfigsRequestResourceConfig()
 		config.Name, config.Op, config.Value = name, kmsg.IncrementalAlterConfigOpSet, s[name]
 		kept = append(kept, config)

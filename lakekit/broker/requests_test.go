@@ -16,7 +16,7 @@ import (
 )
 
 func defaults(and ...string) map[string]string {
-	m := map[string]string{"retention.ms": "-1", "retention.bytes": "2147483648"}
+	m := map[string]string{"retention.ms": "-1", "retention.bytes": "2147483648", "segment.bytes": "16777216"}
 	for _, c := range and {
 		key, value, _ := strings.Cut(c, "=")
 		m[key] = value
@@ -31,6 +31,12 @@ func TestCreateTopicsAnswersAsKafka(t *testing.T) {
 	counts := func(partitions int32, replicas int16) kmsg.CreateTopicsRequestTopic {
 		topic := newTopic("counts")
 		topic.NumPartitions, topic.ReplicationFactor = partitions, replicas
+		return topic
+	}
+	placed := func(name string, on ...int32) kmsg.CreateTopicsRequestTopic {
+		topic := newTopic(name)
+		topic.NumPartitions, topic.ReplicationFactor = -1, -1
+		topic.ReplicaAssignment = []kmsg.CreateTopicsRequestTopicReplicaAssignment{{Replicas: on}}
 		return topic
 	}
 	null := newTopic("null", "retention.ms=")
@@ -61,6 +67,10 @@ func TestCreateTopicsAnswersAsKafka(t *testing.T) {
 		{"no replicas", counts(1, 0), kerr.InvalidReplicationFactor},
 		{"too many replicas", counts(1, 3), kerr.InvalidReplicationFactor},
 		{"default counts", counts(-1, -1), nil},
+		{"on the broker", placed("placed", 0), nil},
+		{"on no broker", placed("p1"), kerr.InvalidReplicaAssignment},
+		{"on another broker", placed("p2", 99), kerr.InvalidReplicaAssignment},
+		{"twice on the broker", placed("p3", 0, 0), kerr.InvalidReplicaAssignment},
 		{"settings", newTopic("settings", "cleanup.policy=compact, delete", "compression.type=producer", "min.cleanable.dirty.ratio=0.5", "preallocate=False", "segment.bytes= 1048576 ", "leader.replication.throttled.replicas=0:1,1:0"), nil},
 		{"unknown setting", newTopic("s1", "retention=1"), kerr.InvalidConfig},
 		{"null", null, kerr.InvalidConfig},
@@ -114,6 +124,9 @@ func TestEveryTopicHasRetention(t *testing.T) {
 		{"replaced", []string{"retention.ms=1000"}, func(t *testing.T, topic string) error {
 			return alterAll(t, c, topic, "segment.bytes=1048576")
 		}, defaults("segment.bytes=1048576")},
+		{"no more than before", []string{"segment.bytes=1048576"}, func(t *testing.T, topic string) error {
+			return alterAll(t, c, topic)
+		}, defaults()},
 		{"deleted", []string{"retention.ms=1000", "segment.bytes=1048576"}, func(t *testing.T, topic string) error {
 			return alter(t, c, topic, kmsg.IncrementalAlterConfigOpDelete, "retention.ms", "segment.bytes")
 		}, defaults()},

@@ -64,11 +64,12 @@ func refuseRecords(req *kmsg.ProduceRequest) (kmsg.Response, error) {
 	return resp, nil
 }
 
-// freeSpace returns the bytes that may still be written where dir is.
-func freeSpace(dir string) (int64, error) {
+// diskSpace returns the size of the disk where dir is, and what may still be
+// written there, in bytes.
+func diskSpace(dir string) (total, free int64, err error) {
 	var disk unix.Statfs_t
 	if err := unix.Statfs(dir, &disk); err != nil {
-		return 0, fmt.Errorf("look at the disk of %s: %w", dir, err)
+		return 0, 0, fmt.Errorf("look at the disk of %s: %w", dir, err)
 	}
-	return int64(disk.Bavail) * int64(disk.Bsize), nil
+	return int64(disk.Blocks) * int64(disk.Bsize), int64(disk.Bavail) * int64(disk.Bsize), nil
 }

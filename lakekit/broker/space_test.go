@@ -82,11 +82,11 @@ func TestAFullDiskIsAnsweredForEveryPartition(t *testing.T) {
 	}
 }
 
-func TestFreeSpace(t *testing.T) {
-	if bytes, err := freeSpace(t.TempDir()); err != nil || bytes <= 0 {
-		t.Errorf("%d bytes (%v)", bytes, err)
+func TestDiskSpace(t *testing.T) {
+	if total, free, err := diskSpace(t.TempDir()); err != nil || free <= 0 || total <= free {
+		t.Errorf("%d bytes of %d (%v)", free, total, err)
 	}
-	if _, err := freeSpace("/no/such/folder"); err == nil {
+	if _, _, err := diskSpace("/no/such/folder"); err == nil {
 		t.Error("a folder that is not there has room")
 	}
 }

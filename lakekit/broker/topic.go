@@ -128,9 +128,10 @@ const (
 )
 
 // brokerDefaults are the broker's settings that are defaults of topics, and
-// which kfake takes and does not apply.
+// which kfake takes and does not apply, or topics have of their own.
 var brokerDefaults = []string{
-	"compression.type", "log.message.timestamp.type", "log.retention.bytes", "log.retention.ms", "log.roll.ms", "min.insync.replicas",
+	"compression.type", "log.message.timestamp.type", "log.retention.bytes", "log.retention.ms", "log.roll.ms", "log.segment.bytes",
+	"min.insync.replicas",
 }
 
 func integer(lowest, highest int64) func(string) string {
