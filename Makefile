@@ -38,7 +38,7 @@ doctor: setup ## look for what keeps the kit from working, and say how to mend i
 test: setup ## run all tests: lint, Go with the race detector, notebooks, their pages in a browser
 	@$(JUPYTER)/test.sh
 
-test-real: setup ## run the tests that need real services, engines and clients, and the course: Apache Kafka, MinIO, Spark, delta-rs, Aliyun's SDKs
+test-real: setup ## run the tests that need real services, engines and clients, and the course: Apache Kafka, MinIO, Spark, delta-rs, clients of OSS and Kafka
 	@$(JUPYTER)/test-real.sh
 
 real-up: ## start Apache Kafka and MinIO without Docker, and say how the notebooks use them

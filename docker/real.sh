@@ -8,8 +8,8 @@
 #   real.sh install   install all of it, so that up and engines need no network
 #   real.sh engines   install delta-rs, and Spark with Delta, into .cache/real/engines:
 #                     the tests let them read our tables, and take over our streams
-#   real.sh clients   install Aliyun's clients for Python and Node.js into .cache/real/clients:
-#                     the tests let them call the embedded object store
+#   real.sh clients   install clients of OSS for Python and Node.js, and of Kafka for Python, into
+#                     .cache/real/clients: the tests let them call the embedded store and broker
 #
 #   REAL_PORTS=free   free ports, instead of KAFKA_PORT and OSS_PORT
 set -eu
@@ -140,7 +140,7 @@ install() {
 		kafka) part kafka "downloading Apache Kafka $kafka_version" ;;
 		minio) part minio "building MinIO (some minutes)" ;;
 		engines) part engines "downloading delta-rs and Spark with Delta" ;;
-		clients) part clients "downloading Aliyun's clients of OSS" ;;
+		clients) part clients "downloading clients of OSS and of Kafka" ;;
 		esac
 	done
 }

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Runs the tests that need what the kit stands in for: starts Apache Kafka and
-# MinIO as ordinary processes, installs delta-rs, Spark and clients of OSS, runs the Go tests
-# that want them and the whole course on Kafka and MinIO, and ends them. The last line is the count of the whole.
+# MinIO as ordinary processes, installs delta-rs, Spark and clients of OSS and Kafka, runs the Go
+# tests that want them and the whole course on Kafka and MinIO, and ends them. The last line is the count of the whole.
 set -eu
 
 root=$(cd "$(dirname "$0")/../.." && pwd -P)
@@ -34,7 +34,7 @@ trap finish EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM HUP
 
-heading "Apache Kafka, MinIO, delta-rs, Spark and clients of OSS"
+heading "Apache Kafka, MinIO, delta-rs, Spark and clients of OSS and Kafka"
 REAL_PORTS=free docker/real.sh up "$out/services"
 set -a
 # shellcheck disable=SC1091
@@ -45,7 +45,7 @@ docker/real.sh clients
 offline
 export LAKEKIT_REAL_ENGINES="$root/.cache/real/engines" LAKEKIT_REAL_CLIENTS="$root/.cache/real/clients"
 
-heading "Go tests against Apache Kafka, MinIO, delta-rs, Spark and clients of OSS, with the race detector"
+heading "Go tests against Apache Kafka, MinIO, delta-rs, Spark and clients of OSS and Kafka, with the race detector"
 # Suites that run on the real services beside the kit's own, and tests of real ones only.
 gotest -race -timeout 20m ./lakekit/kafka ./lakekit/oss || true
 LAKEKIT_KILLS=100 gotest -race -timeout 60m -run '^TestReal|^TestFaults$' ./lakekit/... || true
