@@ -74,7 +74,7 @@ func (v *victim) send(t testing.TB, frames ...[]byte) {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	if err := c.SetDeadline(time.Now().Add(20 * time.Second)); err != nil {
+	if err := c.SetDeadline(time.Now().Add(2 * time.Minute)); err != nil {
 		t.Fatal(err)
 	}
 	go func() {
@@ -89,7 +89,7 @@ func (v *victim) send(t testing.TB, frames ...[]byte) {
 // works is whether a proper client is served.
 func (v *victim) works(t testing.TB) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
 	if _, err := kmsg.NewPtrMetadataRequest().RequestWith(ctx, v.client); err != nil {
 		t.Fatalf("others are not served: %v", err)
@@ -201,7 +201,7 @@ func (v *victim) ask(t *testing.T, req kmsg.Request) error {
 		return err
 	}
 	defer c.Close()
-	if err := c.SetDeadline(time.Now().Add(20 * time.Second)); err != nil {
+	if err := c.SetDeadline(time.Now().Add(2 * time.Minute)); err != nil {
 		return err
 	}
 	if _, err := c.Write(framed(req)); err != nil {

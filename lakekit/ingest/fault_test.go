@@ -228,7 +228,7 @@ func TestCompactionFails(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer stop(t, q)
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	sendUntil := func(what string, reached func(api.StreamStatus) bool) {
 		t.Helper()
@@ -306,7 +306,7 @@ func TestCompactionSkips(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer stop(t, q)
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	for s := q.Status(); s.NumCompactions == 0; s = q.Status() {
 		w.sendRecords(1)
@@ -363,7 +363,7 @@ func TestTwoRunsOfOneQuery(t *testing.T) {
 	w.sendRecords(10)
 	o := w.options()
 	o.Trigger, o.MaxOffsetsPerTrigger = ProcessingTime(0), 1000
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	var runs []*Query
 	for range 2 {

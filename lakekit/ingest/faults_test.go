@@ -94,8 +94,8 @@ func newRealWorld(t testing.TB, partitions int32) *world {
 			t.Error(err)
 		}
 	})
-	for deadline := time.Now().Add(time.Minute); w.partitions() != partitions; time.Sleep(10 * time.Millisecond) {
-		if time.Now().After(deadline) { // only ends a test that has failed
+	for deadline := time.Now().Add(patience); w.partitions() != partitions; time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
 			t.Fatalf("the topic has %d partitions, want %d", w.partitions(), partitions)
 		}
 	}
@@ -198,7 +198,7 @@ func (w *world) stream(o Options) *Query {
 // drain waits until everything sent is in the table.
 func (w *world) drain(q *Query) {
 	w.t.Helper()
-	ctx, cancel := context.WithTimeout(w.t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(w.t.Context(), patience)
 	defer cancel()
 	if err := q.ProcessAllAvailable(ctx); err != nil {
 		w.t.Fatalf("%v: %+v", err, q.Status())
@@ -208,7 +208,7 @@ func (w *world) drain(q *Query) {
 // batches waits until the query has made so many more.
 func (w *world) batches(q *Query, n int64) {
 	w.t.Helper()
-	deadline := time.Now().Add(time.Minute) // only ends a test that has failed
+	deadline := time.Now().Add(patience)
 	for from := q.Metrics().Batches; q.Metrics().Batches < from+n; time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) || !q.Status().IsActive {
 			w.t.Fatalf("no %d batches: %+v", n, q.Status())
@@ -481,7 +481,7 @@ func partitionsAdded(w *world) {
 		}
 		w.batches(q, 3)
 		stop()
-		deadline := time.Now().Add(time.Minute) // only ends a test that has failed
+		deadline := time.Now().Add(patience)
 		for w.partitions() != int32(partitions) {
 			if time.Now().After(deadline) {
 				w.t.Fatalf("the topic has %d partitions, want %d", w.partitions(), partitions)
@@ -616,7 +616,7 @@ func diskFull(w *world) {
 	stop := w.load()
 	defer stop()
 	for range 10 {
-		deadline := time.Now().Add(time.Minute) // only ends a test that has failed
+		deadline := time.Now().Add(patience)
 		for s := q.Status(); !s.Waiting || !strings.Contains(s.Message, syscall.ENOSPC.Error()); s = q.Status() {
 			if time.Now().After(deadline) {
 				w.t.Fatalf("it does not say that the disk is full: %+v", s)

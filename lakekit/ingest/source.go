@@ -52,9 +52,11 @@ type partition struct {
 	done bool
 }
 
+// adminTimeout is how long a question to the cluster may take; a test has more time.
+var adminTimeout = 5 * time.Second
+
 const (
-	adminTimeout = 5 * time.Second
-	pollMillis   = 100
+	pollMillis = 100
 	// chunkRecords and chunkBytes bound what is handed over at once.
 	chunkRecords = 2048
 	chunkBytes   = 1 << 20

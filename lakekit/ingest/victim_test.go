@@ -136,7 +136,7 @@ func (v *victim) kill() {
 // await waits until the process ends by itself, and says by which signal.
 func (v *victim) await() syscall.Signal {
 	v.t.Helper()
-	bound := time.AfterFunc(time.Minute, func() { _ = v.cmd.Process.Signal(syscall.SIGABRT) }) // only ends a test that has failed
+	bound := time.AfterFunc(patience, func() { _ = v.cmd.Process.Signal(syscall.SIGABRT) })
 	defer bound.Stop()
 	v.ended = true
 	_ = v.cmd.Wait()

@@ -42,7 +42,7 @@ trap 'exit 143' TERM HUP
 heading "Lint"
 "$here/lint.sh" || true
 heading "Go tests with the race detector"
-gotest -race -timeout 20m -skip '^TestLessonPages$' ./... || true
+gotest -race -timeout 60m -skip '^TestLessonPages$' ./... || true
 heading "Notebooks"
 lessons 100000
 heading "Pages of the notebooks in a browser without a network"

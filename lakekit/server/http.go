@@ -173,7 +173,7 @@ func listed(value any) any {
 
 func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
 	status := statusOf(err)
-	if gone := r.Context().Err(); gone != nil {
+	if gone := r.Context().Err(); gone != nil && status == http.StatusInternalServerError {
 		// The work was cut short: nobody is there to read this, or the server ends.
 		status = http.StatusServiceUnavailable
 	}

@@ -1,12 +1,19 @@
 package server
 
 import (
+	"bufio"
 	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
 
 	"taxilake/lakekit/api"
+	"taxilake/lakekit/settings"
 )
 
 // What the caller can put right is told to be the caller's, with a message, and
@@ -25,6 +32,7 @@ func TestMistakesAreTheCallers(t *testing.T) {
 	}{
 		{"POST", "/api/topics", `{"name":"a b"}`, 400, "letters"},
 		{"POST", "/api/topics", `{"name":".."}`, 400, "letters"},
+		{"POST", "/api/topics", strings.Repeat("[", 5000), 400, "request: want a JSON object"},
 		{"POST", "/api/topics", `{"name":"__consumer_offsets"}`, 400, "begin with __"},
 		{"POST", "/api/topics", `{"name":"second.topic"}`, 400, "differs only in"},
 		{"POST", "/api/topics", `{"name":"x","partitions":-1}`, 400, "partitions"},
@@ -101,5 +109,30 @@ func TestMistakesAreTheCallers(t *testing.T) {
 		if answer.Code != test.status || !strings.Contains(answer.Body.String(), test.says) {
 			t.Errorf("%s %s %.100s: %d %s, want %d saying %q", test.method, test.path, test.body, answer.Code, strings.TrimSpace(answer.Body.String()), test.status, test.says)
 		}
+	}
+}
+
+// A body that breaks off is its sender's mistake, and told to one who still listens.
+func TestABodyThatBreaksOff(t *testing.T) {
+	s := &Server{log: slog.New(slog.DiscardHandler), settings: &settings.Settings{Server: settings.Server{Token: testToken}}}
+	server := httptest.NewServer(s.Handler())
+	defer server.Close()
+	for _, rest := range []string{"Content-Length: 50\r\n\r\n{", "Transfer-Encoding: chunked\r\n\r\nffffff\r\n{", "Transfer-Encoding: chunked\r\n\r\nzz\r\n"} {
+		conn, err := net.Dial("tcp", server.Listener.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		fmt.Fprintf(conn, "POST /api/topics HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer %s\r\nContent-Type: application/json\r\n%s", testToken, rest)
+		if err := conn.(*net.TCPConn).CloseWrite(); err != nil {
+			t.Fatal(err)
+		}
+		answer, err := http.ReadResponse(bufio.NewReader(conn), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if text, _ := io.ReadAll(answer.Body); answer.StatusCode != http.StatusBadRequest || !strings.Contains(string(text), "reading the request") {
+			t.Errorf("%q is answered with %d %s", rest, answer.StatusCode, text)
+		}
+		conn.Close()
 	}
 }

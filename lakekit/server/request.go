@@ -199,6 +199,8 @@ func plainly(err error, request any) error {
 	switch {
 	case !ok:
 		return err
+	case wrong.JSONPointer == "":
+		return errors.New("want a JSON object")
 	case errors.Is(err, json.ErrUnknownName):
 		return fmt.Errorf("there is no field %s%s", fieldOf(wrong.JSONPointer), listOf("; there are: ", fieldsOf(request)))
 	}
