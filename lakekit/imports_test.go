@@ -13,7 +13,7 @@ func TestImports(t *testing.T) {
 	allowed := []string{
 		"github.com/go-echarts/go-echarts/v2", "github.com/janpfeifer/gonb", // what cells use
 		"github.com/go-logr/logr", "k8s.io/klog/v2", "github.com/gofrs/uuid", "github.com/pkg/errors", "golang.org/x/exp", // what those need
-		"taxilake/lakekit", "taxilake/lakekit/api", "taxilake/lakekit/blob", "taxilake/lakekit/internal/folder",
+		"taxilake/lakekit", "taxilake/lakekit/api", "taxilake/lakekit/blob", "taxilake/lakekit/internal/folder", "taxilake/lakekit/internal/atomicfile", "taxilake/lakekit/internal/wait",
 		"taxilake/lakekit/kafka/properties", "taxilake/lakekit/services", "taxilake/lakekit/settings",
 	}
 	list, err := exec.Command("go", "list", "-deps", "-f",

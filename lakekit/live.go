@@ -1,7 +1,6 @@
 package lakekit
 
 import (
-	"context"
 	"fmt"
 	"html"
 	"os"
@@ -126,16 +125,6 @@ func streamBar(status api.StreamStatus, progress []api.StreamProgress) bar {
 	}
 	b.text = strings.Join(parts, " · ")
 	return b
-}
-
-// pause waits, unless ctx ends.
-func pause(ctx context.Context, d time.Duration) error {
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-time.After(d):
-		return nil
-	}
 }
 
 // count writes a number with separators: 1,234,567.

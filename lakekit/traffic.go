@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"taxilake/lakekit/api"
+	"taxilake/lakekit/internal/wait"
 )
 
 // TrafficOptions describe taxi records to produce; the zero value is an endless
@@ -97,7 +98,7 @@ func (t *Traffic) Wait() (api.TrafficProgress, error) {
 		if !t.run.Active() {
 			return progress, trafficError(progress)
 		}
-		if err := pause(t.workshop.ctx, refreshEvery); err != nil {
+		if err := wait.For(t.workshop.ctx, refreshEvery); err != nil {
 			return progress, err
 		}
 	}

@@ -2,7 +2,6 @@ package broker
 
 import (
 	"encoding/binary"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -14,6 +13,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"taxilake/lakekit/internal/atomicfile"
 )
 
 // kfake saves the sequence numbers of idempotent producers only at a clean
@@ -109,11 +110,7 @@ func rebuildProducerState(dir string) error {
 			w.add(b)
 		}
 	}
-	data, err := json.Marshal(state)
-	if err != nil {
-		return err
-	}
-	return replaceFile(filepath.Join(dir, "seq_windows.json"), data)
+	return atomicfile.Replace(filepath.Join(dir, "seq_windows.json"), 0o644, atomicfile.JSON(state))
 }
 
 // parsePartitionDir splits "nyc_taxi_data-2".
@@ -219,13 +216,4 @@ func segmentBatches(path string, yield func(batchHeader, error) bool) (more bool
 			return false
 		}
 	}
-}
-
-// replaceFile writes a file so that a kill leaves the old or the new one.
-func replaceFile(path string, data []byte) error {
-	tmp := path + ".tmp"
-	if err := os.WriteFile(tmp, data, 0o644); err != nil {
-		return err
-	}
-	return os.Rename(tmp, path)
 }

@@ -17,7 +17,7 @@ func TestImports(t *testing.T) {
 		switch {
 		case strings.HasPrefix(path, "taxilake/"):
 			switch path {
-			case "taxilake/lakekit/delta", "taxilake/lakekit/blob", "taxilake/lakekit/internal/folder":
+			case "taxilake/lakekit/delta", "taxilake/lakekit/blob", "taxilake/lakekit/internal/folder", "taxilake/lakekit/internal/wait":
 				continue
 			}
 		case strings.Contains(path, "/aliyun"), strings.Contains(path, "/aws"), strings.Contains(path, "confluent"):

@@ -15,6 +15,7 @@ import (
 	"github.com/google/uuid"
 
 	"taxilake/lakekit/blob"
+	"taxilake/lakekit/internal/wait"
 )
 
 // Table is a Delta table at the root of a bucket. It may be used from many
@@ -44,22 +45,11 @@ func WithEngine(name string) Option { return func(t *Table) { t.engine = name } 
 func WithLogger(log *slog.Logger) Option { return func(t *Table) { t.log = log } }
 
 func newTable(bucket blob.Bucket, options ...Option) *Table {
-	t := &Table{bucket: bucket, engine: "taxilake", log: slog.Default(), now: time.Now, sleep: sleepContext}
+	t := &Table{bucket: bucket, engine: "taxilake", log: slog.Default(), now: time.Now, sleep: wait.For}
 	for _, set := range options {
 		set(t)
 	}
 	return t
-}
-
-func sleepContext(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }
 
 // Open opens the table at the root of bucket. It fails with ErrNotTable where

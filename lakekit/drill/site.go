@@ -17,6 +17,7 @@ import (
 	"taxilake/lakekit/api"
 	"taxilake/lakekit/delta"
 	"taxilake/lakekit/ingest"
+	"taxilake/lakekit/internal/wait"
 	"taxilake/lakekit/kafka"
 	"taxilake/lakekit/services"
 	"taxilake/lakekit/settings"
@@ -328,10 +329,7 @@ func (s *site) frozen(role settings.Role, d time.Duration) error {
 	if err := syscall.Kill(status.PID, syscall.SIGSTOP); err != nil {
 		return err
 	}
-	select {
-	case <-time.After(d):
-	case <-s.ctx.Done():
-	}
+	_ = wait.For(s.ctx, d) // its end is told below
 	s.tellStream()
 	s.say("the %s goes on (kill -CONT)", names[role])
 	return errors.Join(syscall.Kill(status.PID, syscall.SIGCONT), s.ctx.Err())

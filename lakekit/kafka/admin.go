@@ -17,6 +17,7 @@ import (
 	confluent "github.com/confluentinc/confluent-kafka-go/v2/kafka"
 
 	"taxilake/lakekit/api"
+	"taxilake/lakekit/internal/wait"
 )
 
 // answerTimeout bounds a call to the cluster, on top of the caller's context.
@@ -231,7 +232,7 @@ func (a *Admin) awaitTopic(ctx context.Context, name string) (api.TopicInfo, err
 		if !errors.Is(err, ErrTopicNotFound) {
 			return info, err
 		}
-		if wait(ctx, pollInterval) != nil {
+		if wait.For(ctx, pollInterval) != nil {
 			return info, a.failed(err, "wait for topic %s", name)
 		}
 	}
@@ -338,7 +339,7 @@ func (a *Admin) describe(ctx context.Context, names []string) ([]describedTopic,
 	for {
 		topics, err := a.describeNow(ctx, names)
 		inMotion := slices.ContainsFunc(topics, func(t describedTopic) bool { return isInMotion(t.err) })
-		if err != nil || !inMotion || wait(ctx, pollInterval) != nil {
+		if err != nil || !inMotion || wait.For(ctx, pollInterval) != nil {
 			return topics, err
 		}
 	}
@@ -463,7 +464,7 @@ func (a *Admin) DeleteTopic(ctx context.Context, name string) error {
 		if err != nil {
 			return err
 		}
-		if err := wait(ctx, pollInterval); err != nil {
+		if err := wait.For(ctx, pollInterval); err != nil {
 			return a.failed(err, "wait until topic %s is gone", name)
 		}
 	}
@@ -502,16 +503,4 @@ func timeLeft(ctx context.Context) time.Duration {
 		return answerTimeout
 	}
 	return max(time.Until(deadline), time.Millisecond)
-}
-
-// wait returns early, with the context's error, when ctx ends.
-func wait(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }

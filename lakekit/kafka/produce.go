@@ -15,6 +15,7 @@ import (
 	confluent "github.com/confluentinc/confluent-kafka-go/v2/kafka"
 
 	"taxilake/lakekit/api"
+	"taxilake/lakekit/internal/wait"
 )
 
 // ErrNotDelivered is returned for a run that went to its end, but not with
@@ -153,7 +154,7 @@ func (r *run) send(ctx context.Context) error {
 		p := newPacer(r.options.Rate, time.Now())
 		portion = func() int { return p.take(time.Now()) }
 		pause = func() error {
-			if wait(ctx, p.idle()) != nil {
+			if wait.For(ctx, p.idle()) != nil {
 				return context.Cause(ctx)
 			}
 			return nil
@@ -202,7 +203,7 @@ func (r *run) awaitTopic(ctx context.Context) error {
 		if !errors.Is(err, ErrNoBroker) {
 			return err
 		}
-		if wait(ctx, pollInterval) != nil {
+		if wait.For(ctx, pollInterval) != nil {
 			return context.Cause(ctx)
 		}
 	}
@@ -237,7 +238,7 @@ func (r *run) hand(ctx context.Context, key, value []byte) error {
 			r.bytes.Add(int64(len(key) + len(value)))
 			return nil
 		case isCode(err, confluent.ErrQueueFull):
-			if err := wait(ctx, queueFullPause); err != nil {
+			if err := wait.For(ctx, queueFullPause); err != nil {
 				r.sent.Add(-1)
 				return context.Cause(ctx)
 			}
@@ -344,7 +345,7 @@ func (r *run) reportUntil(ctx context.Context) {
 		lastProgress = r.started
 		before       api.TrafficProgress
 	)
-	for wait(ctx, reportInterval) == nil {
+	for wait.For(ctx, reportInterval) == nil {
 		now := time.Now()
 		p := r.progress(now)
 		p.State = api.TrafficRunning

@@ -6,6 +6,8 @@ import (
 	"fmt"
 
 	confluent "github.com/confluentinc/confluent-kafka-go/v2/kafka"
+
+	"taxilake/lakekit/internal/wait"
 )
 
 // ErrUserName is returned for a user or prefix that CreateUser or AllowPrefix
@@ -47,7 +49,7 @@ func (a *Admin) CreateUser(ctx context.Context, name, password string) error {
 		if err == nil {
 			return nil
 		}
-		if !isCode(err, confluent.ErrResourceNotFound) || wait(ctx, pollInterval) != nil {
+		if !isCode(err, confluent.ErrResourceNotFound) || wait.For(ctx, pollInterval) != nil {
 			return a.failed(err, "wait for user %s", name)
 		}
 	}
@@ -109,7 +111,7 @@ func (a *Admin) awaitACLs(ctx context.Context, user, prefix string, n int) error
 			return nil
 		}
 		if err == nil {
-			err = wait(ctx, pollInterval)
+			err = wait.For(ctx, pollInterval)
 		}
 		if err != nil {
 			return a.failed(err, "wait until user %s is allowed the topics %s*", user, prefix)

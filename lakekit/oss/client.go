@@ -18,6 +18,7 @@ import (
 	sdk "github.com/aliyun/aliyun-oss-go-sdk/oss"
 
 	"taxilake/lakekit/blob"
+	"taxilake/lakekit/internal/wait"
 )
 
 // ClientConfig says how to reach a bucket of Object Storage Service.
@@ -129,7 +130,7 @@ func NewClient(config ClientConfig) (*Client, error) {
 		config:    config,
 		endpoint:  endpoint.Scheme + "://" + endpoint.Host,
 		http:      newTransport(),
-		sleep:     sleep,
+		sleep:     wait.For,
 		multipart: multipart,
 	}
 	options := sdkOptions(config, endpoint, c.http)

@@ -60,17 +60,6 @@ func (c *Client) retryIf(ctx context.Context, op, key string, again func(error) 
 	}
 }
 
-func sleep(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-timer.C:
-		return nil
-	}
-}
-
 // temporary tells whether the same request may succeed when sent again.
 func temporary(err error) bool {
 	var body bodyError

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"taxilake/lakekit/api"
+	"taxilake/lakekit/internal/atomicfile"
 	"taxilake/lakekit/kafka"
 	"taxilake/lakekit/settings"
 	"taxilake/lakekit/taxi"
@@ -85,23 +86,10 @@ func (t *traffic) save() error {
 }
 
 func saveJSON(path string, v any) error {
-	data, err := json.MarshalIndent(v, "", " ")
-	if err != nil {
-		return err
-	}
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return fmt.Errorf("writing the server's memory: %w", err)
 	}
-	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*")
-	if err != nil {
-		return fmt.Errorf("writing the server's memory: %w", err)
-	}
-	defer os.Remove(f.Name())
-	_, err = f.Write(data)
-	if err = errors.Join(err, f.Sync(), f.Close()); err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err != nil {
+	if err := atomicfile.Replace(path, 0o600, atomicfile.JSON(v)); err != nil {
 		return fmt.Errorf("writing the server's memory: %w", err)
 	}
 	return nil

@@ -5,10 +5,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"time"
+
+	"taxilake/lakekit/internal/atomicfile"
 )
 
 // Role is one of the services, by the name of the lakekit command that runs the
@@ -61,7 +64,7 @@ func ReadProcess(state string, role Role) (Process, error) {
 
 // WriteProcess lets the others find the service.
 func WriteProcess(state string, role Role, p Process) error {
-	return writeJSON(RunFile(state, role, "json"), p)
+	return writeJSON(atomicfile.Replace, RunFile(state, role, "json"), p)
 }
 
 type secrets struct {
@@ -93,7 +96,7 @@ func CreateSecrets(state string) error {
 		AccessKeySecret: rand.Text(),
 	}
 	// Of several who make them at once, the first wins.
-	err := placeJSON(secretsFile(state), fresh, os.Link)
+	err := writeJSON(atomicfile.Create, secretsFile(state), fresh)
 	if errors.Is(err, fs.ErrExist) {
 		return nil
 	}
@@ -111,29 +114,14 @@ func readJSON(path string, into any) error {
 	return nil
 }
 
-// writeJSON replaces the file in one step.
-func writeJSON(path string, v any) error { return placeJSON(path, v, os.Rename) }
+type place func(path string, mode fs.FileMode, write func(io.Writer) error) error
 
-// placeJSON writes a file for its owner's eyes only, and puts it in its place
-// when it is whole.
-func placeJSON(path string, v any, place func(from, to string) error) error {
-	data, err := json.MarshalIndent(v, "", "  ")
-	if err != nil {
-		return err
-	}
+// writeJSON writes a file for its owner's eyes only.
+func writeJSON(put place, path string, v any) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return fmt.Errorf("writing the state folder: %w", err)
 	}
-	temporary, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*") // of mode 0600
-	if err != nil {
-		return fmt.Errorf("writing the state folder: %w", err)
-	}
-	defer os.Remove(temporary.Name())
-	_, err = temporary.Write(append(data, '\n'))
-	if err = errors.Join(err, temporary.Sync(), temporary.Close()); err == nil {
-		err = place(temporary.Name(), path)
-	}
-	if err != nil {
+	if err := put(path, 0o600, atomicfile.JSON(v)); err != nil {
 		return fmt.Errorf("writing the state folder: %w", err)
 	}
 	return nil

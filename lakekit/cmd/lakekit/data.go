@@ -20,6 +20,7 @@ import (
 	"taxilake/lakekit/api"
 	"taxilake/lakekit/blob"
 	"taxilake/lakekit/delta"
+	"taxilake/lakekit/internal/atomicfile"
 	"taxilake/lakekit/query"
 	"taxilake/lakekit/server"
 	"taxilake/lakekit/settings"
@@ -79,15 +80,10 @@ func intoFile(cmd *cobra.Command, path string, write func(io.Writer) error) erro
 		}
 		return errors.Join(write(f), f.Close())
 	}
-	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*")
-	if err != nil {
+	if err := atomicfile.Replace(path, 0o644, write); err != nil {
 		return fmt.Errorf("writing %s: %w", path, err)
 	}
-	defer os.Remove(f.Name())
-	if err := errors.Join(write(f), f.Chmod(0o644), f.Close()); err != nil {
-		return fmt.Errorf("writing %s: %w", path, err)
-	}
-	return os.Rename(f.Name(), path)
+	return nil
 }
 
 func sqlCommand() *cobra.Command {
