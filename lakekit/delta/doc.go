@@ -18,7 +18,7 @@
 // timestampNtz and vacuumProtocolCheck, is refused by their names.
 //
 // Caveats: a partition value of type timestamp without a zone is taken as UTC.
-// INT96 timestamps before 1677-09-21 or after 2262-04-11 cannot be scanned, and
-// data files and deletion vectors outside the table's folder cannot be read:
-// both are errors. Data files of a writer that crashed stay until they are vacuumed.
+// Dates before 1582-10-15 and timestamps before 1900 that Spark wrote by the
+// calendar of Spark 2, and data files and deletion vectors outside the table's
+// folder, cannot be read: both are errors. Data files of a writer that crashed stay until they are vacuumed.
 package delta

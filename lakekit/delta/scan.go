@@ -249,11 +249,13 @@ type filePlan struct {
 	mapping    ColumnMapping
 	partitions map[string]string // by column; the others are in the file or null
 	leaves     []int             // Parquet columns to read
+	calendar   OldCalendar
 }
 
 func (s *Snapshot) planFile(columns *arrow.Schema, add *Add, source *file.Reader) (*filePlan, error) {
 	mapping := s.ColumnMapping()
-	plan := &filePlan{schema: columns, fields: s.schema.Fields, mapping: mapping, partitions: map[string]string{}}
+	plan := &filePlan{schema: columns, fields: s.schema.Fields, mapping: mapping, partitions: map[string]string{},
+		calendar: OldCalendarOf(source.MetaData().KeyValueMetadata())}
 	for _, column := range s.metadata.PartitionColumns {
 		f, _ := s.schema.Field(column)
 		value, ok := add.PartitionValues[mapping.PhysicalName(f)]
@@ -305,6 +307,9 @@ func (p *filePlan) conform(ctx context.Context, given arrow.RecordBatch, how con
 			columns[i], err = partitionColumn(value, f.Type, n)
 		case index >= 0:
 			column := given.Column(index)
+			if err := p.calendar.check(column); err != nil {
+				return nil, fmt.Errorf("column %q: %w", f.Name, err)
+			}
 			if p.mapping != MappingNone {
 				column = array.MakeFromData(p.mapping.logical(column.Data(), f.Type))
 			}

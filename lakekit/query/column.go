@@ -16,6 +16,7 @@ import (
 type columnReader struct {
 	mapping delta.ColumnMapping
 	shape   *shape
+	refusal string // what is said of a value that cannot be read
 }
 
 // column reads a column of the table: NULL where the files do not have it.
@@ -25,6 +26,7 @@ func (r columnReader) column(f delta.Field) (string, error) {
 		return nullOf(f.Type), nil
 	}
 	given := r.shape.columns[i]
+	r.refusal = fmt.Sprintf("%s: column %q: %v", r.refusal, f.Name, r.shape.calendar.Refusal())
 	sql, err := r.value(withoutBounds(given), given.Type, f.Type, 0)
 	if err != nil {
 		return "", fmt.Errorf("column %q: %w", f.Name, err)
@@ -92,6 +94,14 @@ func (r columnReader) value(x string, given arrow.DataType, want delta.DataType,
 			return fmt.Sprintf("CASE WHEN %s IS NOT NULL THEN map_from_entries(list_transform(map_entries(%s), lambda %s: {'key': %s, 'value': %s})) END", x, x, element, key, value), err
 		}
 	default:
+		if least, as := r.leastTime(given); least != "" {
+			// The cast: DuckDB infers from the type of error, which is that of NULL,
+			// that no comparison with it is true, and drops the scan.
+			x = fmt.Sprintf("CASE WHEN %s < %s THEN CAST(error(%s) AS %s) ELSE %s END", x, least, quote(r.refusal), as, x)
+			if r.sameScalar(given, want) {
+				return x, nil
+			}
+		}
 		if sql, ok := r.scalar(x, given, want); ok {
 			return sql, nil
 		}
@@ -140,6 +150,32 @@ func (r columnReader) same(given arrow.DataType, want delta.DataType) bool {
 		given, ok := given.(*arrow.Decimal128Type)
 		return ok && int(given.Precision) == want.Precision && int(given.Scale) == want.Scale
 	}
+	least, _ := r.leastTime(given)
+	return least == "" && r.sameScalar(given, want)
+}
+
+// leastTime is the first one of a type that is the same in the calendar of the
+// file, and the type's name in DuckDB; empty where all are.
+func (r columnReader) leastTime(given arrow.DataType) (least, as string) {
+	switch given := given.(type) {
+	case *arrow.Date32Type:
+		if r.shape.calendar.Times {
+			return fmt.Sprintf("DATE '1970-01-01' + (%d)", delta.SameDays), "DATE"
+		}
+	case *arrow.TimestampType:
+		int96 := r.shape.int96 && given.Unit == arrow.Nanosecond
+		switch {
+		case int96 && !r.shape.calendar.INT96 || !int96 && !r.shape.calendar.Times:
+		case given.TimeZone != "" && !int96:
+			return fmt.Sprintf("to_timestamp(%d)", delta.SameSeconds), "TIMESTAMPTZ"
+		default:
+			return fmt.Sprintf("make_timestamp(%d000000)", delta.SameSeconds), "TIMESTAMP"
+		}
+	}
+	return "", ""
+}
+
+func (r columnReader) sameScalar(given arrow.DataType, want delta.DataType) bool {
 	switch given.ID() {
 	case arrow.TIMESTAMP:
 		given := given.(*arrow.TimestampType)

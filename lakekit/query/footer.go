@@ -14,6 +14,8 @@ import (
 	"github.com/apache/arrow-go/v18/parquet/file"
 	"github.com/apache/arrow-go/v18/parquet/pqarrow"
 	"github.com/apache/arrow-go/v18/parquet/schema"
+
+	"taxilake/lakekit/delta"
 )
 
 // footer is what a data file says of itself.
@@ -30,6 +32,8 @@ type shape struct {
 	// int96: the timestamps in nanoseconds are INT96, which has no time zone in
 	// DuckDB and is UTC in Delta.
 	int96 bool
+	// calendar is that of the times, and of INT96.
+	calendar delta.OldCalendar
 }
 
 // footers keeps the footers of local files: data files never change, and every
@@ -37,7 +41,7 @@ type shape struct {
 type footers struct {
 	mu     sync.Mutex
 	files  map[string]footer
-	shapes map[string]*shape // by the text of the Parquet schema
+	shapes map[string]*shape // by the text of the Parquet schema, and the calendar
 }
 
 // maxFooters bounds the memory; beyond it all are read again.
@@ -92,13 +96,14 @@ func (f *footers) read(path string) (read footer, err error) {
 		return footer{}, err
 	}
 	read.rows = reader.NumRows()
-	read.shape, err = f.shapeOf(reader.MetaData().Schema)
+	read.shape, err = f.shapeOf(reader.MetaData().Schema, delta.OldCalendarOf(reader.MetaData().KeyValueMetadata()))
 	return read, err
 }
 
-func (f *footers) shapeOf(s *schema.Schema) (*shape, error) {
+func (f *footers) shapeOf(s *schema.Schema, calendar delta.OldCalendar) (*shape, error) {
 	var text strings.Builder
 	schema.PrintSchema(s.Root(), &text, 0)
+	fmt.Fprint(&text, calendar)
 	f.mu.Lock()
 	known, ok := f.shapes[text.String()]
 	f.mu.Unlock()
@@ -109,7 +114,7 @@ func (f *footers) shapeOf(s *schema.Schema) (*shape, error) {
 	if err != nil {
 		return nil, err
 	}
-	made := &shape{columns: columns.Fields()}
+	made := &shape{columns: columns.Fields(), calendar: calendar}
 	nanoseconds := false
 	for i := range s.NumColumns() {
 		made.int96 = made.int96 || s.Column(i).PhysicalType() == parquet.Types.Int96

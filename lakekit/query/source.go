@@ -326,7 +326,11 @@ func (s *source) branchSQL(g *group, deletedTable string, zone zone) (string, er
 	if mapping == delta.MappingID && !g.shape.hasFieldIDs() {
 		return "", fmt.Errorf("%w: column mapping by id of a file without field ids", delta.ErrUnsupported)
 	}
-	reader := columnReader{mapping, g.shape}
+	files := g.files[0].add.Path
+	if n := len(g.files); n > 1 {
+		files = fmt.Sprintf("%d files such as %s", n, files)
+	}
+	reader := columnReader{mapping, g.shape, fmt.Sprintf("read table %s: version %d: %s", s.ref.Name, s.snapshot.Version(), files)}
 	var selected, paths []string
 	for _, f := range s.snapshot.Schema().Fields {
 		value := ""
