@@ -39,6 +39,17 @@ func Server(base context.Context, handler http.Handler) *http.Server {
 	}
 }
 
+// linger is how long a client that is hung up on may go on sending.
+const linger = 500 * time.Millisecond
+
+// HangUp ends the connection with the answer to a request, whose body is not
+// waited for, nor are requests behind it. It is for who shows no key: of such
+// clients there may be very many, and none of them holds a connection.
+func HangUp(w http.ResponseWriter) {
+	w.Header().Set("Connection", "close")
+	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(linger)) // a writer of a test may know none
+}
+
 // budget is how long the other end may keep one direction of a request waiting.
 // Only the waiting counts, not what the handler does in between.
 type budget struct {

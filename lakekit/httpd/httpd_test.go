@@ -111,6 +111,37 @@ func TestASilentClientIsLetGo(t *testing.T) {
 	}
 }
 
+func TestWhoIsHungUpOnHoldsNoConnection(t *testing.T) {
+	for name, says := range map[string]string{
+		"a body that does not come": "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n",
+		"half a body in chunks":     "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n{",
+		"requests behind it":        strings.Repeat("GET / HTTP/1.1\r\nHost: a\r\n\r\n", 100),
+	} {
+		t.Run(name, func(t *testing.T) {
+			served := 0
+			handler := func(w http.ResponseWriter, _ *http.Request) {
+				HangUp(w)
+				served++
+				w.WriteHeader(http.StatusUnauthorized)
+			}
+			serving(t, handler, func(t *testing.T, dial func() net.Conn) {
+				conn := dial()
+				say(t, conn, says)
+				lines, began := bufio.NewReader(conn), time.Now()
+				if answer, err := http.ReadResponse(lines, nil); err != nil || answer.StatusCode != http.StatusUnauthorized || !answer.Close {
+					t.Fatalf("%+v, %v", answer, err)
+				}
+				if rest, err := io.ReadAll(lines); err != nil || len(rest) > 0 || time.Since(began) > 2*linger+time.Second {
+					t.Errorf("%d bytes more, %v, the connection ends after %v", len(rest), err, time.Since(began))
+				}
+			})
+			if served != 1 {
+				t.Errorf("%d requests are served", served)
+			}
+		})
+	}
+}
+
 func TestABodyByDripsIsLetGo(t *testing.T) {
 	serving(t, func(_ http.ResponseWriter, r *http.Request) { _, _ = io.ReadAll(r.Body) }, func(t *testing.T, dial func() net.Conn) {
 		conn, began := dial(), time.Now()

@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"runtime/debug"
 	"strings"
+
+	"taxilake/lakekit/httpd"
 )
 
 // guarded lets through who shows the token: notebooks and the command line in
@@ -16,7 +18,7 @@ import (
 // cookie sent along: by the Host header, which must name loopback, those that
 // reach the server by a name of theirs that points here; by what browsers tell
 // of a request's origin, those that would change something, be they only of
-// another port of this machine.
+// another port of this machine. Who shows no token has one answer of a connection.
 func (s *Server) guarded(routes map[string]route, mux *http.ServeMux) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		defer func() {
@@ -26,6 +28,10 @@ func (s *Server) guarded(routes map[string]route, mux *http.ServeMux) http.Handl
 			}
 		}()
 		protect(w.Header())
+		known := s.tokenIs(shownToken(r))
+		if !known {
+			httpd.HangUp(w)
+		}
 		if !loopbackName(r.Host) {
 			s.fail(w, r, failure{http.StatusForbidden, fmt.Errorf("the workshop server answers on 127.0.0.1 and localhost only, not as %q", r.Host)})
 			return
@@ -40,7 +46,7 @@ func (s *Server) guarded(routes map[string]route, mux *http.ServeMux) http.Handl
 				s.firstVisit(w, r)
 				return
 			}
-			if !s.tokenIs(shownToken(r)) {
+			if !known {
 				s.fail(w, r, errToken)
 				return
 			}

@@ -136,3 +136,41 @@ func TestABodyThatBreaksOff(t *testing.T) {
 		conn.Close()
 	}
 }
+
+// Who shows no token holds neither a connection nor memory: one answer ends the
+// connection, and few are given at once what is long.
+func TestStrangersHoldNothing(t *testing.T) {
+	state := t.TempDir()
+	s := &Server{log: slog.New(slog.DiscardHandler), settings: &settings.Settings{Home: state, Server: settings.Server{Token: testToken}}}
+	handler := s.Handler()
+	for _, path := range []string{"/health", "/assets/echarts.min.js", "/", "/?token=x", "/api/topics", "/nothing"} {
+		for token, closes := range map[string]bool{"": true, "wrong": true, testToken: false} {
+			w, r := httptest.NewRecorder(), httptest.NewRequest("GET", path, nil)
+			r.Host = "127.0.0.1"
+			r.Header.Set("Authorization", "Bearer "+token)
+			if strings.HasPrefix(path, "/api") && !closes {
+				continue // would ask Kafka
+			}
+			handler.ServeHTTP(w, r)
+			if got := w.Header().Get("Connection") == "close"; got != closes {
+				t.Errorf("%s with token %q: %d, the connection ends: %v", path, token, w.Code, got)
+			}
+		}
+	}
+
+	held, release := make(chan struct{}), make(chan struct{})
+	few := s.few(2, func(http.ResponseWriter, *http.Request) {
+		held <- struct{}{}
+		<-release
+	})
+	for range 2 {
+		go few.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("GET", "/long", nil))
+		<-held
+	}
+	w := httptest.NewRecorder()
+	few.ServeHTTP(w, httptest.NewRequest("GET", "/long", nil))
+	close(release)
+	if w.Code != http.StatusServiceUnavailable || !strings.Contains(w.Body.String(), "try again") {
+		t.Errorf("one more is answered with %d %s", w.Code, w.Body)
+	}
+}

@@ -45,6 +45,21 @@ func (t turns) take(r *http.Request) error {
 	}
 }
 
+// few serves so many requests at once and refuses the others: of what anybody may
+// ask for, nobody holds more than that, however slowly the answers are taken.
+func (s *Server) few(most int, serve http.HandlerFunc) http.Handler {
+	places := make(turns, most)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		select {
+		case places <- struct{}{}:
+			defer func() { <-places }()
+			serve(w, r)
+		default:
+			s.fail(w, r, failure{http.StatusServiceUnavailable, fmt.Errorf("%d others are being given %s just now: try again in a moment", most, r.URL.Path)})
+		}
+	})
+}
+
 // call is the handler of a route, who looks at nothing of a request but what the
 // route takes.
 func (s *Server) call(route route) http.Handler {

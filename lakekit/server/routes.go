@@ -49,7 +49,7 @@ func (s *Server) routes() []route {
 	uri := []string{"uri"}
 	return []route{
 		{pattern: "GET /health", open: true, serve: answer(s, s.health)},
-		{pattern: "GET /assets/echarts.min.js", open: true, serve: http.HandlerFunc(s.echarts)},
+		{pattern: "GET /assets/echarts.min.js", open: true, serve: s.few(16, s.echarts)},
 		{pattern: "GET /{$}", query: []string{"token"}, serve: http.HandlerFunc(s.page)},
 		{pattern: "GET /metrics", serve: s.metrics(), turns: looks},
 		{pattern: "GET /api/overview", serve: answer(s, s.overview), turns: looks},

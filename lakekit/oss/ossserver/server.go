@@ -13,6 +13,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"taxilake/lakekit/httpd"
 )
 
 // Options configure the server.
@@ -68,13 +70,9 @@ type request struct {
 
 func (r *request) has(parameter string) bool { return r.query.Has(parameter) }
 
-const (
-	// maxDrain is how long a body may be, in bytes, to be read although its request
-	// is refused.
-	maxDrain = 64 << 20
-	// linger is how long a client that is hung up on may go on sending.
-	linger = 500 * time.Millisecond
-)
+// maxDrain is how long a body may be, in bytes, to be read although its request
+// is refused.
+const maxDrain = 64 << 20
 
 // ServeHTTP implements http.Handler.
 func (s *server) ServeHTTP(w http.ResponseWriter, hr *http.Request) {
@@ -82,7 +80,7 @@ func (s *server) ServeHTTP(w http.ResponseWriter, hr *http.Request) {
 	w.Header().Set("Server", "AliyunOSS")
 	w.Header().Set("X-Oss-Request-Id", r.id)
 	if err := s.admit(r); err != nil {
-		hangUp(w, r)
+		httpd.HangUp(w)
 		asAPIError(err).write(w, r)
 		return
 	}
@@ -91,7 +89,7 @@ func (s *server) ServeHTTP(w http.ResponseWriter, hr *http.Request) {
 		return
 	}
 	if r.ContentLength > maxDrain || r.Header.Get("Expect") != "" {
-		hangUp(w, r) // one that asked whether to send is told by the answer
+		httpd.HangUp(w) // one that asked whether to send is told by the answer
 	} else {
 		// A client that is still sending would otherwise see a broken connection in
 		// place of the answer.
@@ -103,15 +101,6 @@ func (s *server) ServeHTTP(w http.ResponseWriter, hr *http.Request) {
 			"method", r.Method, "bucket", r.bucket, "key", r.key, "request", r.id, "error", err)
 	}
 	answer.write(w, r)
-}
-
-// hangUp ends the connection with the answer, instead of reading the body. A
-// writer of a test may know no deadline.
-func hangUp(w http.ResponseWriter, r *request) {
-	if r.Body != http.NoBody {
-		w.Header().Set("Connection", "close")
-		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(linger))
-	}
 }
 
 // admit tells who may be served, by the header of the request alone.
