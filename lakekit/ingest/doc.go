@@ -14,6 +14,8 @@
 // the table does not have are ignored, or become columns by mergeSchema
 // (inference.go). Auto compaction runs beside the ingest (compaction.go). What a
 // restart cannot make exact is refused with one of the errors in errors.go.
+// DESIGN.md is for who is to change the package: goroutines, locks, what a crash
+// leaves after each step of a batch.
 //
 // Caveats: one run of a query at a time; a second one fails, as in Spark.
 // Maps whose keys are no strings cannot be streamed into. Members of a record match columns by their exact name, and
