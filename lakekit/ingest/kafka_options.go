@@ -27,7 +27,7 @@ var refusedKafkaOptions = map[string]string{
 
 	"enable.partition.eof":       "the query sets it, to notice the end of a range",
 	"queued.min.messages":        "what is fetched ahead is bounded in bytes, by bufferBytes",
-	"queued.max.messages.kbytes": "what is fetched ahead is bounded by a quarter of bufferBytes",
+	"queued.max.messages.kbytes": "what is fetched ahead is bounded by an eighth of bufferBytes",
 	"receive.message.max.bytes":  "the query takes records of any size",
 }
 
