@@ -26,14 +26,18 @@ type Workshop struct {
 // Connect finds the workshop that this repository's services make up. It fails,
 // saying what to do, when they are not running; if only the server is missing, as
 // after Kill, it succeeds, and Up brings the server back.
-func Connect() (*Workshop, error) {
+func Connect() (*Workshop, error) { return ConnectContext(context.Background()) }
+
+// ConnectContext is Connect for a Workshop whose calls, the first included, end
+// with ctx.
+func ConnectContext(ctx context.Context) (*Workshop, error) {
 	s, err := settings.Load()
 	if err != nil {
 		return nil, err
 	}
-	w := &Workshop{settings: s, ctx: context.Background()}
+	w := &Workshop{settings: s, ctx: ctx}
 	var health api.Health
-	if err := w.get("/health", nil, &health); err != nil && !w.Services().anyRunning() {
+	if err := w.get("/health", nil, &health); err != nil && (ctx.Err() != nil || !w.Services().anyRunning()) {
 		return nil, err
 	}
 	if health.Topic != "" && (health.Topic != s.Topic || health.Table != s.Table) {

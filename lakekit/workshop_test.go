@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"path/filepath"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -140,4 +141,32 @@ func TestTheTokenStaysHere(t *testing.T) {
 	if _, err := w.CreateTopic(api.TopicRequest{}); err == nil {
 		t.Error("a redirection is taken for an answer")
 	}
+}
+
+// Ctrl-C ends also the first call, to a server that takes connections and says
+// nothing, and another service that runs changes nothing about that.
+func TestConnectingIsInterrupted(t *testing.T) {
+	state := t.TempDir()
+	home, err := filepath.Abs("..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("LAKEKIT_HOME", home)
+	t.Setenv("LAKEKIT_STATE", state)
+	t.Setenv("LAKEKIT_PROFILE", "")
+	if err := settings.WriteProcess(state, settings.Workshop, settings.Process{Address: "127.0.0.1:1"}); err != nil {
+		t.Fatal(err)
+	}
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		began := time.Now()
+		talking(t, func(r *http.Request) (*http.Response, error) {
+			cancel()
+			<-r.Context().Done()
+			return nil, r.Context().Err()
+		})
+		if w, err := ConnectContext(ctx); !errors.Is(err, context.Canceled) || w != nil || time.Since(began) > 0 {
+			t.Errorf("after %v: %v, %v", time.Since(began), w, err)
+		}
+	})
 }

@@ -128,7 +128,7 @@ func runSQL(cmd *cobra.Command, statement, format, timeZone string, named map[st
 	}
 	scratch, err := os.MkdirTemp("", "lakekit-sql-")
 	if err != nil {
-		return err
+		return fmt.Errorf("making a folder for what the statement needs beside its memory: %w; TMPDIR says where, another folder if it is set so", err)
 	}
 	defer os.RemoveAll(scratch)
 	limits.Time = cmp.Or(limits.Time, time.Hour) // somebody sits before it

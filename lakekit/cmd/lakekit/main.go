@@ -40,6 +40,9 @@ func run(ctx context.Context, arguments []string) int {
 		return 0
 	}
 	if failed, ok := errors.AsType[failure](err); ok {
+		if ctx.Err() != nil && errors.Is(err, context.Canceled) {
+			failed.error = errors.New("interrupted before it was done")
+		}
 		if failed.error != nil {
 			fmt.Fprintln(root.ErrOrStderr(), "lakekit:", failed.error)
 		}
@@ -116,11 +119,11 @@ func does(work func(cmd *cobra.Command, args []string) error) func(*cobra.Comman
 // inWorkshop adapts work that needs the workshop server.
 func inWorkshop(work func(cmd *cobra.Command, lab *lakekit.Workshop, args []string) error) func(*cobra.Command, []string) error {
 	return does(func(cmd *cobra.Command, args []string) error {
-		lab, err := lakekit.Connect()
+		lab, err := lakekit.ConnectContext(cmd.Context())
 		if err != nil {
 			return err
 		}
-		return work(cmd, lab.WithContext(cmd.Context()), args)
+		return work(cmd, lab, args)
 	})
 }
 

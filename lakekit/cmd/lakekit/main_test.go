@@ -447,6 +447,25 @@ func TestTakenPortsAreReplaced(t *testing.T) {
 	w.does("doctor")
 }
 
+// Other users of the machine read nothing, also in a folder that was there.
+func TestOthersReadNothing(t *testing.T) {
+	w := newWorkshop(t)
+	if err := os.Chmod(w.state, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	w.does("up")
+	w.does("topic", "create")
+	entries, err := os.ReadDir(w.state)
+	if err != nil || len(entries) < 4 {
+		t.Fatal(entries, err)
+	}
+	for _, entry := range entries {
+		if info, err := entry.Info(); err != nil || info.Mode().Perm()&0o077 != 0 {
+			t.Errorf("%s: %v, %v", entry.Name(), info.Mode(), err)
+		}
+	}
+}
+
 func TestUsage(t *testing.T) {
 	w := newWorkshop(t)
 	for _, line := range []string{"bogus", "topic bogus", "topic", "sql", "sql a b", "traffic --rate fast", "up now", "dataset generate --format xml", "dataset check", "dataset check x --from-row -1", "dataset study --records 0",

@@ -116,7 +116,7 @@ func whatStarts(s *settings.Settings) string {
 
 // showActivity adds what goes on in the server.
 func showActivity(cmd *cobra.Command) error {
-	lab, err := lakekit.Connect()
+	lab, err := lakekit.ConnectContext(cmd.Context())
 	if err != nil {
 		return err
 	}
@@ -206,7 +206,7 @@ func reset(cmd *cobra.Command, yes bool) error {
 		}
 		defer services.Down(context.WithoutCancel(cmd.Context()), s, reporter(cmd))
 	}
-	lab, err := lakekit.Connect()
+	lab, err := lakekit.ConnectContext(cmd.Context())
 	if err != nil {
 		return err
 	}
@@ -219,7 +219,7 @@ func reset(cmd *cobra.Command, yes bool) error {
 	if !yes && !confirmed(cmd, "Delete all this? [y/N] ") {
 		return errors.New("nothing was deleted")
 	}
-	if _, err := lab.Reset(); err != nil {
+	if _, err := lab.WithContext(context.WithoutCancel(cmd.Context())).Reset(); err != nil {
 		return err
 	}
 	fmt.Fprintln(cmd.OutOrStdout(), "Deleted. Lesson 02 begins anew.")

@@ -28,11 +28,11 @@ func tablesOf(cmd *cobra.Command, table string) (tables, error) {
 	if table == "." || strings.Contains(table, "/") && !strings.Contains(table, "://") {
 		return folders{cmd.Context()}, nil
 	}
-	lab, err := lakekit.Connect()
+	lab, err := lakekit.ConnectContext(cmd.Context())
 	if err != nil {
 		return nil, err
 	}
-	return lab.WithContext(cmd.Context()), nil
+	return lab, nil
 }
 
 // folders are tables on the local disk, which need no workshop.

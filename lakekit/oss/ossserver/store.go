@@ -40,7 +40,7 @@ const (
 
 // openStore opens the folder, and removes what an earlier server left half written.
 func openStore(dir string) (*store, error) {
-	if err := os.MkdirAll(dir, 0o755); err != nil {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
 	}
 	root, err := os.OpenRoot(dir)
