@@ -125,6 +125,9 @@ func Load() (*Settings, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := env.checkProfile(); err != nil {
+		return nil, err
+	}
 	profile := env.get("LAKEKIT_PROFILE", Embedded)
 	s := &Settings{
 		Home:      home,
@@ -222,7 +225,7 @@ func (s *Settings) TableURI(nameOrURI string) string {
 func (s *Settings) readState() error {
 	secrets, err := readSecrets(s.State)
 	if err != nil {
-		return fmt.Errorf("%w: delete that file, run `lakekit down` and `lakekit up`; the data stays", err)
+		return err
 	}
 	s.Server.Token = Secret(secrets.Token)
 	addresses := map[Role]string{}
@@ -318,6 +321,20 @@ func (e environment) get(name, otherwise string) string {
 		value = e[name]
 	}
 	return cmp.Or(value, otherwise)
+}
+
+// checkProfile refuses a file that says where services are, but not that they are
+// to be used.
+func (e environment) checkProfile() error {
+	if _, set := os.LookupEnv("LAKEKIT_PROFILE"); set || e["LAKEKIT_PROFILE"] != "" {
+		return nil
+	}
+	for _, name := range []string{"KAFKA_BOOTSTRAP_SERVERS", "KAFKA_CLIENT_PROPERTIES", "OSS_ENDPOINT"} {
+		if e[name] != "" {
+			return fmt.Errorf(".env has %s, but no LAKEKIT_PROFILE, without which the kit's own Kafka and object store are used: add LAKEKIT_PROFILE=%s, or take the line out", name, Cloud)
+		}
+	}
+	return nil
 }
 
 // readEnvironment reads NAME=value lines as docker compose does: # comments, also

@@ -210,6 +210,22 @@ func TestHomeThatIsNotTheRepository(t *testing.T) {
 	}
 }
 
+// Where other services are is not said for nothing.
+func TestServicesWithoutAProfile(t *testing.T) {
+	for file, says := range map[string]string{
+		"KAFKA_BOOTSTRAP_SERVERS=a:9092\n":                           "KAFKA_BOOTSTRAP_SERVERS, but no LAKEKIT_PROFILE",
+		"OSS_ENDPOINT=https://oss-cn-hangzhou.aliyuncs.com\n":        "LAKEKIT_PROFILE=cloud",
+		"KAFKA_BOOTSTRAP_SERVERS=a:9092\nLAKEKIT_PROFILE=embedded\n": "",
+		"OSS_ACCESS_KEY_ID=a\nOSS_ACCESS_KEY_SECRET=b\n":             "", // as docker-up writes them
+	} {
+		t.Chdir(repository(t, file))
+		_, err := settings.Load()
+		if (err == nil) != (says == "") || err != nil && !strings.Contains(err.Error(), says) {
+			t.Errorf("%q: error %v, want one saying %q", file, err, says)
+		}
+	}
+}
+
 func TestDamagedState(t *testing.T) {
 	home := repository(t, "")
 	t.Chdir(home)
@@ -217,9 +233,16 @@ func TestDamagedState(t *testing.T) {
 	if _, err := settings.Load(); err != nil {
 		t.Errorf("a damaged address is not taken as absent: %v", err)
 	}
-	write(t, filepath.Join(home, ".lakekit", "secrets.json"), "")
-	if _, err := settings.Load(); err == nil || !strings.Contains(err.Error(), "secrets.json is damaged") || !strings.Contains(err.Error(), "delete that file") {
-		t.Errorf("error %v", err)
+	for _, text := range []string{"", "{", "{}", `{"token":"a"}`} {
+		write(t, filepath.Join(home, ".lakekit", "secrets.json"), text)
+		if _, err := settings.Load(); err == nil || !strings.Contains(err.Error(), "secrets.json is damaged") || !strings.Contains(err.Error(), "delete that file") {
+			t.Errorf("%q: error %v", text, err)
+		}
+	}
+	// What cannot be read at all is not to be deleted.
+	t.Setenv("LAKEKIT_STATE", filepath.Join(home, "go.mod"))
+	if _, err := settings.Load(); err == nil || strings.Contains(err.Error(), "delete") || !strings.Contains(err.Error(), "LAKEKIT_STATE says which folder") {
+		t.Errorf("a file for the state folder: %v", err)
 	}
 }
 

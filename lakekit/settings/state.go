@@ -78,11 +78,19 @@ func secretsFile(state string) string { return filepath.Join(state, "secrets.jso
 func readSecrets(state string) (secrets, error) {
 	var s secrets
 	err := readJSON(secretsFile(state), &s)
-	if errors.Is(err, fs.ErrNotExist) {
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
 		return s, nil
+	case err == nil && (s.Token == "" || s.AccessKeyID == "" || s.AccessKeySecret == ""):
+		err = fmt.Errorf("reading the state folder: %s %w (it has not all that belongs into it)", secretsFile(state), errDamaged)
+	}
+	if errors.Is(err, errDamaged) {
+		err = fmt.Errorf("%w: delete that file, run `lakekit down` and `lakekit up`; the data stays", err)
 	}
 	return s, err
 }
+
+var errDamaged = errors.New("is damaged")
 
 // CreateSecrets makes the random token and keys of a new state folder; those of
 // an old one stay.
@@ -106,10 +114,10 @@ func CreateSecrets(state string) error {
 func readJSON(path string, into any) error {
 	data, err := os.ReadFile(path)
 	if err != nil {
-		return fmt.Errorf("reading the state folder: %w", err)
+		return fmt.Errorf("reading the state folder: %w: LAKEKIT_STATE says which folder it is, and it must be yours", err)
 	}
 	if err := json.Unmarshal(data, into); err != nil {
-		return fmt.Errorf("reading the state folder: %s is damaged (%w)", path, err)
+		return fmt.Errorf("reading the state folder: %s %w (%w)", path, errDamaged, err)
 	}
 	return nil
 }
@@ -118,11 +126,12 @@ type place func(path string, mode fs.FileMode, write func(io.Writer) error) erro
 
 // writeJSON writes a file for its owner's eyes only.
 func writeJSON(put place, path string, v any) error {
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return fmt.Errorf("writing the state folder: %w", err)
+	err := os.MkdirAll(filepath.Dir(path), 0o700)
+	if err == nil {
+		err = put(path, 0o600, atomicfile.JSON(v))
 	}
-	if err := put(path, 0o600, atomicfile.JSON(v)); err != nil {
-		return fmt.Errorf("writing the state folder: %w", err)
+	if err != nil {
+		return fmt.Errorf("writing the state folder: %w: make it writable, or name another one in LAKEKIT_STATE", err)
 	}
 	return nil
 }
