@@ -126,6 +126,10 @@ func (f *footers) shapeOf(s *schema.Schema, calendar delta.OldCalendar) (*shape,
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	// Another file of the shape was read meanwhile: the two are one group.
+	if known, ok := f.shapes[text.String()]; ok {
+		return known, nil
+	}
 	if f.shapes == nil || len(f.shapes) >= maxFooters {
 		f.shapes = map[string]*shape{}
 	}

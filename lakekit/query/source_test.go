@@ -6,8 +6,12 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
+
+	"github.com/apache/arrow-go/v18/arrow"
 
 	"taxilake/lakekit/blob"
 	"taxilake/lakekit/delta"
@@ -152,6 +156,36 @@ func TestBrokenFiles(t *testing.T) {
 					t.Errorf("error %v, want %v", err, test.want)
 				}
 			})
+		}
+	}
+}
+
+// TestFilesReadAtOnceAreOneGroup: what two files have in common does not depend
+// on which is read first.
+func TestFilesReadAtOnceAreOneGroup(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "a.parquet")
+	content := sparkFile(t, "2020-01-01", arrow.FixedWidthTypes.Date32, false, nil)
+	if err := os.WriteFile(path, content, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for range 50 {
+		var f footers
+		shapes, start := make([]*shape, 8), make(chan struct{})
+		var readers sync.WaitGroup
+		for i := range shapes {
+			readers.Go(func() {
+				<-start
+				read, err := f.read(path)
+				if err != nil {
+					t.Error(err)
+				}
+				shapes[i] = read.shape
+			})
+		}
+		close(start)
+		readers.Wait()
+		if len(slices.Compact(shapes)) != 1 {
+			t.Fatal("files of one schema are of several shapes")
 		}
 	}
 }
