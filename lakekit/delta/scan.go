@@ -201,18 +201,37 @@ func withoutRows(ctx context.Context, rows arrow.RecordBatch, first int64, delet
 		return rows, deleted, nil
 	}
 	defer rows.Release()
-	mask := array.NewBooleanBuilder(memory.DefaultAllocator)
-	mask.Reserve(int(rows.NumRows()))
-	next := 0
-	for i := range rows.NumRows() {
-		gone := next < here && deleted[next] == first+i
-		if gone {
-			next++
-		}
-		mask.UnsafeAppend(!gone)
+	keep := everyRow(rows)
+	for _, index := range deleted[:here] {
+		keep[index-first] = false
 	}
-	kept, err := compute.FilterRecordBatch(ctx, rows, mask.NewBooleanArray(), compute.DefaultFilterOptions())
+	kept, err := keepRows(ctx, rows, keep)
 	return kept, deleted[here:], err
+}
+
+func everyRow(rows arrow.RecordBatch) []bool { return slices.Repeat([]bool{true}, int(rows.NumRows())) }
+
+// keepRows is the rows of a batch that keep says; the caller releases both.
+func keepRows(ctx context.Context, rows arrow.RecordBatch, keep []bool) (arrow.RecordBatch, error) {
+	mask := array.NewBooleanBuilder(memory.DefaultAllocator)
+	defer mask.Release()
+	mask.AppendValues(keep, nil)
+	chosen := mask.NewBooleanArray()
+	defer chosen.Release()
+	return compute.FilterRecordBatch(ctx, rows, chosen, compute.DefaultFilterOptions())
+}
+
+// reading is the snapshot with the columns alone that are wanted, and those of
+// the partitions, which every file has.
+func (s *Snapshot) reading(wanted func(Field) bool) *Snapshot {
+	projected := *s
+	projected.schema = Schema{}
+	for _, f := range s.schema.Fields {
+		if wanted(f) || s.isPartitionColumn(f.Name) {
+			projected.schema.Fields = append(projected.schema.Fields, f)
+		}
+	}
+	return &projected
 }
 
 // checkRows compares the counts there are of a file's rows.

@@ -3,6 +3,7 @@ package delta
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"fmt"
 	"iter"
 	"math/big"
@@ -12,8 +13,6 @@ import (
 
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
-	"github.com/apache/arrow-go/v18/arrow/compute"
-	"github.com/apache/arrow-go/v18/arrow/memory"
 )
 
 // selection is a scan of some columns and rows.
@@ -42,16 +41,10 @@ func (s *Snapshot) selection(opts ScanOptions) (*selection, error) {
 			return nil, fmt.Errorf("condition %q: %w", opts.Where, err)
 		}
 	}
-	read := *s
-	read.schema = Schema{}
-	for _, f := range s.schema.Fields {
-		is := func(g Field) bool { return g.Name == f.Name }
-		if slices.ContainsFunc(out.columns, is) || s.isPartitionColumn(f.Name) ||
-			slices.ContainsFunc(out.predicate, func(c condition) bool { return is(c.column) }) {
-			read.schema.Fields = append(read.schema.Fields, f)
-		}
-	}
-	out.snapshot = &read
+	out.snapshot = s.reading(func(f Field) bool {
+		return slices.ContainsFunc(out.columns, func(g Field) bool { return g.Name == f.Name }) ||
+			slices.ContainsFunc(out.predicate, func(c condition) bool { return c.column.Name == f.Name })
+	})
 	for _, add := range s.adds {
 		holds, err := s.canHold(add, out.predicate)
 		if err != nil {
@@ -67,20 +60,22 @@ func (s *Snapshot) selection(opts ScanOptions) (*selection, error) {
 // canHold is whether a file may have rows for which the predicate is true, by its
 // partition and its statistics.
 func (s *Snapshot) canHold(add *Add, p predicate) (bool, error) {
-	stats, known := add.ParseStats()
 	mapping := s.ColumnMapping()
+	var ofData predicate
 	for _, c := range p {
-		name := mapping.PhysicalName(c.column)
-		if s.isPartitionColumn(c.column.Name) {
-			holds, err := c.matches(add.PartitionValues[name])
-			if err != nil || !holds {
-				return false, err
-			}
-		} else if known && c.ruledOut(stats, name) {
-			return false, nil
+		if !s.isPartitionColumn(c.column.Name) {
+			ofData = append(ofData, c)
+		} else if holds, err := c.matches(add.PartitionValues[mapping.PhysicalName(c.column)]); err != nil || !holds {
+			return false, err
 		}
 	}
-	return true, nil
+	if len(ofData) == 0 {
+		return true, nil // the statistics, which are long, are not read
+	}
+	stats, known := add.ParseStats()
+	return !known || !slices.ContainsFunc(ofData, func(c condition) bool {
+		return c.ruledOut(stats, mapping.PhysicalName(c.column))
+	}), nil
 }
 
 // ruledOut is whether the statistics show that no row meets the condition. Of
@@ -123,12 +118,9 @@ func (c condition) ruledOut(stats Stats, name string) bool {
 }
 
 func jsonInt(value any) (int64, bool) {
-	number, ok := value.(interface{ Int64() (int64, error) })
-	if !ok {
-		return 0, false
-	}
+	number, ok := value.(json.Number)
 	n, err := number.Int64()
-	return n, err == nil
+	return n, ok && err == nil
 }
 
 // boundKey is a bound of the statistics as partitionKey makes it.
@@ -174,17 +166,11 @@ func (s *selection) choose(ctx context.Context, batch arrow.RecordBatch) (arrow.
 		return chosen, nil
 	}
 	defer chosen.Release()
-	rows := make([]bool, batch.NumRows())
-	for i := range rows {
-		rows[i] = true
-	}
+	rows := everyRow(batch)
 	for _, c := range s.predicate {
 		c.keep(rows, batch.Column(index(c.column)))
 	}
-	mask := array.NewBooleanBuilder(memory.DefaultAllocator)
-	defer mask.Release()
-	mask.AppendValues(rows, nil)
-	return compute.FilterRecordBatch(ctx, chosen, mask.NewBooleanArray(), compute.DefaultFilterOptions())
+	return keepRows(ctx, chosen, rows)
 }
 
 // keep takes out the rows for which the condition is not true.

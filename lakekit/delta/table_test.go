@@ -1,9 +1,16 @@
 package delta
 
 import (
+	"bytes"
+	"errors"
+	"log/slog"
+	"strings"
 	"testing"
 
+	"github.com/apache/arrow-go/v18/parquet/file"
+
 	"taxilake/lakekit/blob"
+	"taxilake/lakekit/blob/blobtest"
 )
 
 func TestAppendCompactReopen(t *testing.T) {
@@ -34,5 +41,32 @@ func TestAppendCompactReopen(t *testing.T) {
 			old := must[*Snapshot](t)(table.SnapshotAt(t.Context(), 7))
 			equalIDs(t, ids(t, old), sequence(0, 700))
 		})
+	}
+}
+
+// TestOptions: the engine's name is in the history and in the files, and the
+// logger is told of maintenance that failed beside a commit that stands.
+func TestOptions(t *testing.T) {
+	var logged strings.Builder
+	options := []Option{WithEngine("acme 1.2"), WithLogger(slog.New(slog.NewTextHandler(&logged, nil)))}
+	bucket := blobtest.Faults(blob.NewMemory("lake"), blobtest.FailNth("put", "_delta_log/*.checkpoint.parquet", 1, errors.New("no room")))
+	definition := Definition{Schema: fare, Properties: map[string]string{"delta.checkpointInterval": "1"}}
+	must[*Table](t)(Create(t.Context(), bucket, definition, options...))
+	table := must[*Table](t)(Open(t.Context(), bucket, options...))
+	must[int64](t)(table.Append(t.Context(), AppendOptions{}, fares(0, 3)))
+	for _, entry := range must[[]HistoryEntry](t)(table.History(t.Context(), 0)) {
+		if entry.EngineInfo != "acme 1.2" {
+			t.Errorf("version %d is by %q", entry.Version, entry.EngineInfo)
+		}
+	}
+	for _, add := range must[*Snapshot](t)(table.Snapshot(t.Context())).Files() {
+		content := must[[]byte](t)(blob.ReadAll(t.Context(), bucket, must[string](t)(add.Key())))
+		reader := must[*file.Reader](t)(file.NewParquetReader(bytes.NewReader(content)))
+		if by := reader.MetaData().GetCreatedBy(); by != "acme 1.2" {
+			t.Errorf("a file is created by %q", by)
+		}
+	}
+	if !strings.Contains(logged.String(), "checkpoint failed, the commit stands") || !strings.Contains(logged.String(), "no room") {
+		t.Errorf("the logger was told %q", logged.String())
 	}
 }

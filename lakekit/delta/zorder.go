@@ -90,13 +90,7 @@ type zCurve struct {
 
 // sampleCurve draws rows by reservoir, the same ones each time.
 func (s *Snapshot) sampleCurve(ctx context.Context, files []*Add, columns []string, buckets int) (*zCurve, error) {
-	projected := *s
-	projected.schema = Schema{}
-	for _, f := range s.schema.Fields {
-		if slices.Contains(columns, f.Name) || s.isPartitionColumn(f.Name) {
-			projected.schema.Fields = append(projected.schema.Fields, f)
-		}
-	}
+	projected := s.reading(func(f Field) bool { return slices.Contains(columns, f.Name) })
 	random := rand.New(rand.NewPCG(1, 2))
 	var sample [][][]byte // rows of keys
 	seen := 0

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"log"
-	"os"
 	"slices"
 	"strings"
 
@@ -13,6 +12,7 @@ import (
 
 	"taxilake/lakekit/blob"
 	"taxilake/lakekit/broker"
+	"taxilake/lakekit/broker/brokertest"
 	"taxilake/lakekit/delta"
 	"taxilake/lakekit/ingest"
 	"taxilake/lakekit/kafka"
@@ -34,7 +34,10 @@ func (l *lines) Next() (key, value []byte, err error) {
 // on where it was; a record that does not fit becomes a dead letter.
 func Example() {
 	ctx := context.Background()
-	servers, stop := embeddedBroker()
+	servers, stop, err := brokertest.Start(broker.Options{})
+	if err != nil {
+		log.Fatal(err)
+	}
 	defer stop()
 	config := kafka.Config{"bootstrap.servers": servers}
 	admin, err := kafka.NewAdmin(config)
@@ -114,30 +117,4 @@ func Example() {
 	// b 16.9
 	// d 5.7
 	// offset 2: field "fare_amount": wrong type: a string, want double
-}
-
-// embeddedBroker runs a broker on a free port, with a folder of its own, until
-// stop.
-func embeddedBroker() (servers string, stop func()) {
-	dir, err := os.MkdirTemp("", "broker")
-	if err != nil {
-		log.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	ready, ended := make(chan string, 1), make(chan error, 1)
-	go func() {
-		ended <- broker.Run(ctx, broker.Options{Dir: dir, Ready: func(addr string) { ready <- addr }})
-	}()
-	select {
-	case servers = <-ready:
-	case err := <-ended:
-		log.Fatal(err)
-	}
-	return servers, func() {
-		cancel()
-		if err := <-ended; err != nil {
-			log.Fatal(err)
-		}
-		os.RemoveAll(dir)
-	}
 }

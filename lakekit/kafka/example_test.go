@@ -5,9 +5,9 @@ import (
 	"fmt"
 	"io"
 	"log"
-	"os"
 
 	"taxilake/lakekit/broker"
+	"taxilake/lakekit/broker/brokertest"
 	"taxilake/lakekit/kafka"
 )
 
@@ -25,9 +25,13 @@ func (l *lines) Next() (key, value []byte, err error) {
 
 // A topic is created, three records are sent, and the last two looked at.
 func Example() {
-	config, stop := embeddedBroker()
-	defer stop()
 	ctx := context.Background()
+	servers, stop, err := brokertest.Start(broker.Options{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer stop()
+	config := kafka.Config{"bootstrap.servers": servers}
 
 	admin, err := kafka.NewAdmin(config)
 	if err != nil {
@@ -67,31 +71,4 @@ func Example() {
 	// sent 3 acknowledged 3
 	// 0/1 {"fare_amount":16.9}
 	// 0/2 {"fare_amount":5.7}
-}
-
-// embeddedBroker runs a broker on a free port, with a folder of its own, until
-// stop.
-func embeddedBroker() (config kafka.Config, stop func()) {
-	dir, err := os.MkdirTemp("", "broker")
-	if err != nil {
-		log.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	ready, ended := make(chan string, 1), make(chan error, 1)
-	go func() {
-		ended <- broker.Run(ctx, broker.Options{Dir: dir, Ready: func(addr string) { ready <- addr }})
-	}()
-	select {
-	case addr := <-ready:
-		config = kafka.Config{"bootstrap.servers": addr}
-	case err := <-ended:
-		log.Fatal(err)
-	}
-	return config, func() {
-		cancel()
-		if err := <-ended; err != nil {
-			log.Fatal(err)
-		}
-		os.RemoveAll(dir)
-	}
 }

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"taxilake/lakekit/broker"
+	"taxilake/lakekit/broker/brokertest"
 	"taxilake/lakekit/kafka"
 )
 
@@ -28,27 +29,18 @@ func startBroker(tb testing.TB) kafka.Config {
 func startBrokerWith(tb testing.TB, o broker.Options) string {
 	tb.Helper()
 	o.Dir = filepath.Join(tb.TempDir(), "broker")
-	addr, stop := serve(tb, o)
-	tb.Cleanup(stop)
-	return addr
+	return brokertest.Run(tb, o)
 }
 
 // serve runs a broker until stop, which waits for its end.
 func serve(tb testing.TB, o broker.Options) (addr string, stop func()) {
 	tb.Helper()
-	ctx, cancel := context.WithCancel(context.Background())
-	ready, ended := make(chan string, 1), make(chan error, 1)
-	o.Ready = func(addr string) { ready <- addr }
-	go func() { ended <- broker.Run(ctx, o) }()
-	select {
-	case addr = <-ready:
-	case err := <-ended:
-		cancel()
+	addr, end, err := brokertest.Start(o)
+	if err != nil {
 		tb.Fatal(err)
 	}
 	return addr, func() {
-		cancel()
-		if err := <-ended; err != nil {
+		if err := end(); err != nil {
 			tb.Error(err)
 		}
 	}

@@ -1,13 +1,13 @@
 package server
 
 import (
-	"context"
 	"log/slog"
 	"reflect"
 	"testing"
 
 	"taxilake/lakekit/api"
 	"taxilake/lakekit/broker"
+	"taxilake/lakekit/broker/brokertest"
 	"taxilake/lakekit/kafka"
 	"taxilake/lakekit/settings"
 	"taxilake/lakekit/taxi"
@@ -18,21 +18,10 @@ const testTopic = "nyc_taxi_data"
 // newTraffic is a traffic ledger on a broker of its own with an empty topic.
 func newTraffic(t *testing.T) *traffic {
 	t.Helper()
-	ctx, stop := context.WithCancel(context.Background())
-	dir, address, ended := t.TempDir(), make(chan string, 1), make(chan error, 1)
-	go func() {
-		ended <- broker.Run(ctx, broker.Options{Dir: dir, Ready: func(a string) { address <- a }})
-	}()
-	t.Cleanup(func() {
-		stop()
-		if err := <-ended; err != nil {
-			t.Error(err)
-		}
-	})
 	s := &Server{
 		settings: &settings.Settings{State: t.TempDir(), Topic: testTopic},
 		log:      slog.New(slog.DiscardHandler),
-		kafka:    kafka.Config{"bootstrap.servers": <-address},
+		kafka:    kafka.Config{"bootstrap.servers": brokertest.Run(t, broker.Options{})},
 	}
 	err := s.admin(func(a *kafka.Admin) error {
 		_, err := a.CreateTopic(t.Context(), kafka.TopicSpec{Name: testTopic, Partitions: 3})

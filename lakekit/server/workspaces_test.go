@@ -17,6 +17,7 @@ import (
 	"taxilake/lakekit/api"
 	"taxilake/lakekit/blob"
 	"taxilake/lakekit/broker"
+	"taxilake/lakekit/broker/brokertest"
 	"taxilake/lakekit/class"
 	"taxilake/lakekit/oss/ossserver"
 	"taxilake/lakekit/server"
@@ -27,17 +28,6 @@ import (
 // returns the settings with which a student reaches them.
 func sharedStack(t *testing.T) map[string]string {
 	t.Helper()
-	ctx, stop := context.WithCancel(context.Background())
-	dir, address, ended := t.TempDir(), make(chan string, 1), make(chan error, 1)
-	go func() {
-		ended <- broker.Run(ctx, broker.Options{Dir: dir, Ready: func(a string) { address <- a }})
-	}()
-	t.Cleanup(func() {
-		stop()
-		if err := <-ended; err != nil {
-			t.Error(err)
-		}
-	})
 	buckets := t.TempDir()
 	if err := os.Mkdir(filepath.Join(buckets, "lake"), 0o755); err != nil {
 		t.Fatal(err)
@@ -49,7 +39,7 @@ func sharedStack(t *testing.T) map[string]string {
 	web := httptest.NewServer(store)
 	t.Cleanup(web.Close)
 	return map[string]string{
-		"LAKEKIT_PROFILE": settings.Cloud, "KAFKA_BOOTSTRAP_SERVERS": <-address,
+		"LAKEKIT_PROFILE": settings.Cloud, "KAFKA_BOOTSTRAP_SERVERS": brokertest.Run(t, broker.Options{}),
 		"OSS_ENDPOINT": web.URL, "OSS_REGION": "local", "OSS_BUCKET": "lake",
 		"OSS_ACCESS_KEY_ID": "class", "OSS_ACCESS_KEY_SECRET": "class-s3cret",
 	}
