@@ -3,6 +3,7 @@ package broker
 import (
 	"encoding/binary"
 	"log/slog"
+	"strings"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -18,6 +19,12 @@ func (l *listener) amend(h *heldRequest, answer []byte) []byte {
 	switch kmsg.Key(h.key) {
 	case kmsg.OffsetFetch:
 		amend = h.offsetsOfUnknownGroups
+	case kmsg.ConsumerGroupDescribe:
+		amend = l.nameAssignedTopics
+	case kmsg.LeaveGroup:
+		amend = h.nameLeavers
+	case kmsg.ListGroups:
+		amend = nameGroupTypes
 	case kmsg.CreateTopics:
 		amend = nameSources
 	case kmsg.ElectLeaders:
@@ -42,13 +49,18 @@ func (l *listener) amend(h *heldRequest, answer []byte) []byte {
 	return amended
 }
 
+// read is whether the request that is answered is there, and then reads it.
+func (h *heldRequest) read(req kmsg.Request) bool {
+	req.SetVersion(h.version)
+	return h.body != nil && req.ReadFrom(h.body) == nil
+}
+
 // offsetsOfUnknownGroups: a group that nobody has joined yet has committed
 // nothing; to Kafka that is no error.
 func (h *heldRequest) offsetsOfUnknownGroups(r kmsg.Response) {
 	resp := r.(*kmsg.OffsetFetchResponse)
 	var req kmsg.OffsetFetchRequest
-	req.SetVersion(h.version)
-	if err := req.ReadFrom(h.body); err != nil {
+	if !h.read(&req) {
 		return
 	}
 	if resp.ErrorCode == kerr.GroupIDNotFound.Code { // of versions with one group
@@ -79,6 +91,56 @@ func (h *heldRequest) offsetsOfUnknownGroups(r kmsg.Response) {
 				topic.Partitions = append(topic.Partitions, partition)
 			}
 			group.Topics = append(group.Topics, topic)
+		}
+	}
+}
+
+// nameAssignedTopics: kfake gives ids only.
+func (l *listener) nameAssignedTopics(r kmsg.Response) {
+	cluster := l.cluster.Load()
+	if cluster == nil {
+		return
+	}
+	names := map[[16]byte]string{}
+	name := func(a kmsg.Assignment) {
+		for i := range a.TopicPartitions {
+			at := &a.TopicPartitions[i]
+			if _, asked := names[at.TopicID]; !asked {
+				names[at.TopicID] = ""
+				if info := cluster.TopicIDInfo(at.TopicID); info != nil {
+					names[at.TopicID] = info.Topic
+				}
+			}
+			at.Topic = names[at.TopicID]
+		}
+	}
+	for _, group := range r.(*kmsg.ConsumerGroupDescribeResponse).Groups {
+		for _, member := range group.Members {
+			name(member.Assignment)
+			name(member.TargetAssignment)
+		}
+	}
+}
+
+// nameLeavers: a member that was named by its instance is answered by it only,
+// else Java's AdminClient does not find it in the answer.
+func (h *heldRequest) nameLeavers(r kmsg.Response) {
+	resp := r.(*kmsg.LeaveGroupResponse)
+	var req kmsg.LeaveGroupRequest
+	if !h.read(&req) || len(req.Members) != len(resp.Members) {
+		return
+	}
+	for i := range resp.Members {
+		resp.Members[i].MemberID = req.Members[i].MemberID
+	}
+}
+
+// nameGroupTypes spells the types of groups as Kafka does.
+func nameGroupTypes(r kmsg.Response) {
+	groups := r.(*kmsg.ListGroupsResponse).Groups
+	for i := range groups {
+		if t := groups[i].GroupType; t != "" {
+			groups[i].GroupType = strings.ToUpper(t[:1]) + t[1:]
 		}
 	}
 }

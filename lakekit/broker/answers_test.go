@@ -199,3 +199,180 @@ func TestLogDirs(t *testing.T) {
 		}
 	}
 }
+
+// A transactional id has one producer. Whoever had the id before can end nothing
+// any more, neither a transaction of its own nor one of its successor.
+func TestSuccessorsFence(t *testing.T) {
+	addr, _ := serve(t, t.TempDir())
+	mustCreate(t, client(t, addr), newTopic("t"))
+	for _, open := range []bool{false, true} {
+		for _, commit := range []bool{false, true} {
+			for version := int16(3); version <= 5; version++ {
+				id := fmt.Sprintf("open=%v commit=%v v%d", open, commit, version)
+				t.Run(id, func(t *testing.T) {
+					start := func() *kmsg.InitProducerIDResponse {
+						req := kmsg.NewPtrInitProducerIDRequest()
+						req.TransactionalID, req.TransactionTimeoutMillis = &id, 60_000
+						resp := exchange[*kmsg.InitProducerIDResponse](t, addr, req, 4)
+						if resp.ErrorCode != 0 {
+							t.Fatal(kerr.ErrorForCode(resp.ErrorCode))
+						}
+						return resp
+					}
+					end := func(of *kmsg.InitProducerIDResponse) error {
+						req := kmsg.NewPtrEndTxnRequest()
+						req.TransactionalID, req.ProducerID, req.ProducerEpoch, req.Commit = id, of.ProducerID, of.ProducerEpoch, commit
+						return kerr.ErrorForCode(exchange[*kmsg.EndTxnResponse](t, addr, req, version).ErrorCode)
+					}
+					begin := func(of *kmsg.InitProducerIDResponse) {
+						req := kmsg.NewPtrAddPartitionsToTxnRequest()
+						req.TransactionalID, req.ProducerID, req.ProducerEpoch = id, of.ProducerID, of.ProducerEpoch
+						req.Topics = []kmsg.AddPartitionsToTxnRequestTopic{{Topic: "t", Partitions: []int32{0}}}
+						if code := exchange[*kmsg.AddPartitionsToTxnResponse](t, addr, req, 3).Topics[0].Partitions[0].ErrorCode; code != 0 {
+							t.Fatal(kerr.ErrorForCode(code))
+						}
+					}
+					old := start()
+					if open {
+						begin(old)
+					}
+					successor := start()
+					if err := end(old); err != kerr.ProducerFenced {
+						t.Errorf("the old producer's end of a transaction: %v, want %v", err, kerr.ProducerFenced)
+					}
+					begin(successor)
+					if err := end(old); err != kerr.ProducerFenced {
+						t.Errorf("the old producer ends the transaction of its successor: %v, want %v", err, kerr.ProducerFenced)
+					}
+					if err := end(successor); err != nil {
+						t.Errorf("the successor's: %v", err)
+					}
+				})
+			}
+		}
+	}
+}
+
+// Requests of one connection are answered in their order, each once.
+func TestProducersBeginAmongOtherRequests(t *testing.T) {
+	addr, _ := serve(t, t.TempDir())
+	var sent []byte
+	for n := range int32(6) {
+		var req kmsg.Request = kmsg.NewPtrMetadataRequest()
+		if n%3 != 2 {
+			begin := kmsg.NewPtrInitProducerIDRequest()
+			begin.TransactionTimeoutMillis = 60_000
+			if n%3 == 0 {
+				begin.TransactionalID = kmsg.StringPtr("id")
+			}
+			req = begin
+		}
+		req.SetVersion(3)
+		sent = append(sent, kmsg.NewRequestFormatter().AppendRequest(nil, req, n)...)
+	}
+	c := connect(t, addr, sent)
+	for n := range uint32(6) {
+		head := make([]byte, 8)
+		if _, err := io.ReadFull(c, head); err != nil {
+			t.Fatal(err)
+		}
+		if got := binary.BigEndian.Uint32(head[4:]); got != n {
+			t.Fatalf("the answer to %d instead of %d", got, n)
+		}
+		if _, err := io.CopyN(io.Discard, c, int64(binary.BigEndian.Uint32(head))-4); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestGroupsAreListedByTypeAndState(t *testing.T) {
+	addr, _ := serve(t, t.TempDir())
+	created := mustCreate(t, client(t, addr), newTopic("t"))
+	commit := kmsg.NewPtrOffsetCommitRequest()
+	commit.Group, commit.Topics = "g", []kmsg.OffsetCommitRequestTopic{{Topic: "t", TopicID: created.TopicID, Partitions: []kmsg.OffsetCommitRequestTopicPartition{kmsg.NewOffsetCommitRequestTopicPartition()}}}
+	exchange[*kmsg.OffsetCommitResponse](t, addr, commit, 8)
+	for _, test := range []struct {
+		types, states []string
+		want          int
+	}{
+		{nil, nil, 1},
+		{[]string{"Classic"}, nil, 1},
+		{[]string{"classic", "Share"}, []string{"EMPTY"}, 1},
+		{nil, []string{"Empty", "none"}, 1},
+		{[]string{"Consumer"}, nil, 0},
+		{nil, []string{"Stable"}, 0},
+	} {
+		req := kmsg.NewPtrListGroupsRequest()
+		req.TypesFilter, req.StatesFilter = test.types, test.states
+		groups := exchange[*kmsg.ListGroupsResponse](t, addr, req, 5).Groups
+		if len(groups) != test.want {
+			t.Errorf("types %v, states %v: %+v", test.types, test.states, groups)
+		}
+		for _, g := range groups {
+			if g.GroupType != "Classic" || g.GroupState != "Empty" {
+				t.Errorf("%+v", g)
+			}
+		}
+	}
+}
+
+// A member of a group by the newer protocol may subscribe by a regular
+// expression, which means whole names, and is described with its topics' names.
+func TestConsumersSubscribeByPattern(t *testing.T) {
+	addr, _ := serve(t, t.TempDir())
+	c := client(t, addr)
+	for _, name := range []string{"trips", "trips-too", "my-trips", "traps"} {
+		mustCreate(t, c, newTopic(name))
+	}
+	for pattern, want := range map[string][]string{
+		"tr[ia]ps":     {"traps", "trips"},
+		"trips|traps":  {"traps", "trips"},
+		"trips.*":      {"trips", "trips-too"},
+		".*":           {"my-trips", "traps", "trips", "trips-too"},
+		"^trips$":      {"trips"},
+		"trip":         nil,
+		"tr)ips|(trap": {"INVALID_REGULAR_EXPRESSION"},
+		"[":            {"INVALID_REGULAR_EXPRESSION"},
+	} {
+		t.Run(pattern, func(t *testing.T) {
+			beat := kmsg.NewPtrConsumerGroupHeartbeatRequest()
+			beat.Group, beat.MemberID, beat.RebalanceTimeoutMillis = pattern, "m", 60_000
+			beat.SubscribedTopicRegex, beat.Topics = &pattern, []kmsg.ConsumerGroupHeartbeatRequestTopic{}
+			resp := exchange[*kmsg.ConsumerGroupHeartbeatResponse](t, addr, beat, 1)
+			var got []string
+			if resp.ErrorCode != 0 {
+				got = []string{kerr.TypedErrorForCode(resp.ErrorCode).Message}
+			}
+			describe := kmsg.NewPtrConsumerGroupDescribeRequest()
+			describe.Groups = []string{pattern}
+			for _, m := range exchange[*kmsg.ConsumerGroupDescribeResponse](t, addr, describe, 1).Groups[0].Members {
+				for _, at := range m.TargetAssignment.TopicPartitions {
+					got = append(got, at.Topic)
+				}
+			}
+			slices.Sort(got)
+			if !slices.Equal(got, want) {
+				t.Errorf("topics %q, want %q (%v)", got, want, kerr.ErrorForCode(resp.ErrorCode))
+			}
+		})
+	}
+}
+
+// Java's AdminClient looks for the member it took out, by the name it gave.
+func TestMembersLeaveByTheirInstance(t *testing.T) {
+	addr, _ := serve(t, t.TempDir())
+	protocol := kmsg.NewJoinGroupRequestProtocol()
+	protocol.Name = "range"
+	join := kmsg.NewPtrJoinGroupRequest()
+	join.Group, join.ProtocolType, join.InstanceID = "g", "consumer", kmsg.StringPtr("one")
+	join.SessionTimeoutMillis, join.RebalanceTimeoutMillis, join.Protocols = 45_000, 45_000, append(join.Protocols, protocol)
+	member := exchange[*kmsg.JoinGroupResponse](t, addr, join, 9).MemberID
+	for _, id := range []string{"", member} {
+		leave := kmsg.NewPtrLeaveGroupRequest()
+		leave.Group, leave.Members = "g", []kmsg.LeaveGroupRequestMember{{MemberID: id, InstanceID: kmsg.StringPtr("one")}}
+		resp := exchange[*kmsg.LeaveGroupResponse](t, addr, leave, 5)
+		if len(resp.Members) != 1 || resp.Members[0].MemberID != id || *resp.Members[0].InstanceID != "one" {
+			t.Errorf("asked as %q: %+v", id, resp.Members)
+		}
+	}
+}

@@ -88,6 +88,7 @@ func start(o Options, limits limits) (*kfake.Cluster, error) {
 	for _, key := range notOffered {
 		versions.SetMaxKeyVersion(key.Int16(), -1)
 	}
+	var listening *listener
 	options := []kfake.Opt{
 		kfake.DataDir(o.Dir),
 		kfake.Ports(o.Port),
@@ -103,7 +104,8 @@ func start(o Options, limits limits) (*kfake.Cluster, error) {
 			if err != nil {
 				return nil, err
 			}
-			return newListener(l, o, limits), nil
+			listening = newListener(l, o, limits)
+			return listening, nil
 		}),
 	}
 	cluster, err := kfake.NewCluster(append(options, accessControl(o.Users)...)...)
@@ -113,9 +115,12 @@ func start(o Options, limits limits) (*kfake.Cluster, error) {
 	if err != nil {
 		return nil, fmt.Errorf("start broker on folder %s: %w", o.Dir, err)
 	}
+	listening.cluster.Store(cluster)
 	checkTopicRequests(cluster)
 	answerRefusedLogins(cluster, o.Users)
 	dropRepeatedProtocols(cluster)
+	foldGroupFilters(cluster)
+	checkPatterns(cluster)
 	checkProduce(cluster,
 		refuseRecordsWhenFull(func() (int64, error) {
 			_, free, err := diskSpace(o.Dir)

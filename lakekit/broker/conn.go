@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kbin"
+	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kmsg"
 	"golang.org/x/sync/semaphore"
 )
@@ -50,7 +51,8 @@ const (
 type listener struct {
 	net.Listener
 	limits
-	dir       string // where the broker's data is
+	dir       string                        // where the broker's data is
+	cluster   atomic.Pointer[kfake.Cluster] // nil until it has started
 	tls       *tls.Config
 	login     bool // clients must log in
 	queued    *semaphore.Weighted
@@ -204,6 +206,7 @@ type conn struct {
 	spoke bool
 	frame []byte // with its length
 	rest  []byte // of the frame, for kfake to read
+	again bool   // kfake gets the frame once more
 	size  int64  // of the frame's memory that counts as queued
 
 	// Of both, under l.mu.
@@ -223,6 +226,7 @@ type heldRequest struct {
 	size         int64
 	answered     bool   // that is, it will be
 	body         []byte // if its answer is amended by it
+	rehearsal    bool   // kfake gets it once more, and the client the second answer
 }
 
 // frames are buffers of requests that have been handed on.
@@ -244,7 +248,11 @@ func (c *conn) Read(p []byte) (int, error) {
 	}
 	n := copy(p, c.rest)
 	c.rest = c.rest[n:]
-	if len(c.rest) == 0 {
+	switch {
+	case len(c.rest) > 0:
+	case c.again:
+		c.again, c.rest = false, c.frame
+	default:
 		c.release()
 	}
 	return n, nil
@@ -467,13 +475,18 @@ func (c *conn) inspect() error {
 		}
 	case kmsg.Fetch, kmsg.ShareFetch:
 		c.limitFetch(fetchLimits(req))
-	case kmsg.OffsetFetch:
+	case kmsg.OffsetFetch, kmsg.LeaveGroup:
 		held.body = bytes.Clone(req.body)
+	case kmsg.InitProducerID:
+		c.again = fences(req)
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.closed {
 		return net.ErrClosed
+	}
+	if c.again {
+		c.held = append(c.held, &heldRequest{key: req.key, version: req.version, answered: true, rehearsal: true})
 	}
 	c.held = append(c.held, held)
 	c.size = 0
@@ -505,6 +518,17 @@ func acksOf(produce request) int16 {
 	m := measure{Reader: r, flexible: produce.version >= produce.flexibleFrom}
 	m.one(text{}) // transactional id
 	return m.Int16()
+}
+
+// fences is whether a producer begins anew with a transactional id. Whoever had
+// the id before is then two epochs behind, as in Kafka: one is for the end of a
+// transaction that was open. kfake counts one, and at EndTxn takes those behind
+// by one for producers that say the same once more: they would go on, in the
+// epoch of their successor.
+func fences(initProducerID request) bool {
+	var req kmsg.InitProducerIDRequest
+	req.SetVersion(initProducerID.version)
+	return req.ReadFrom(initProducerID.body) == nil && req.TransactionalID != nil && req.ProducerID < 0
 }
 
 // fetchLimits returns max_wait_ms, min_bytes and max_bytes of a fetch, in place.
@@ -578,6 +602,11 @@ func (c *conn) mayAll() bool {
 func (c *conn) Write(response []byte) (n int, err error) {
 	c.mu.Lock()
 	to := c.asked()
+	if to != nil && to.rehearsal {
+		c.drop(slices.Index(c.held, to) + 1)
+		c.mu.Unlock()
+		return len(response), nil
+	}
 	c.mu.Unlock()
 	p := c.l.amend(to, response)
 	if !c.l.makeRoom(c, int64(len(p))) {

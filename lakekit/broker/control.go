@@ -2,8 +2,12 @@ package broker
 
 import (
 	"encoding/hex"
+	"fmt"
+	"regexp"
 	"slices"
+	"strings"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
@@ -63,5 +67,48 @@ func dropRepeatedProtocols(c *kfake.Cluster) {
 			return again
 		})
 		return nil, nil
+	})
+}
+
+// groupStates are those by which groups can be listed.
+var groupStates = []string{
+	"Empty", "Assigning", "Reconciling", "PreparingRebalance", "CompletingRebalance", "Stable", "Dead",
+}
+
+// foldGroupFilters has groups listed by types and states in any letters, as in
+// Kafka: Java asks for types as Classic, kfake compares with classic.
+func foldGroupFilters(c *kfake.Cluster) {
+	control(c, kmsg.ListGroups, func(r kmsg.Request) (kmsg.Response, error) {
+		req := r.(*kmsg.ListGroupsRequest)
+		for i, t := range req.TypesFilter {
+			req.TypesFilter[i] = strings.ToLower(t)
+		}
+		for i, filter := range req.StatesFilter {
+			for _, state := range groupStates {
+				if strings.EqualFold(state, filter) {
+					req.StatesFilter[i] = state
+				}
+			}
+		}
+		return nil, nil
+	})
+}
+
+// checkPatterns refuses a regular expression for topics that is none, as Kafka
+// does: kfake puts it into parentheses first, and takes "a)(b".
+func checkPatterns(c *kfake.Cluster) {
+	control(c, kmsg.ConsumerGroupHeartbeat, func(r kmsg.Request) (kmsg.Response, error) {
+		pattern := r.(*kmsg.ConsumerGroupHeartbeatRequest).SubscribedTopicRegex
+		if pattern == nil {
+			return nil, nil
+		}
+		_, err := regexp.Compile(*pattern)
+		if err == nil {
+			return nil, nil
+		}
+		message := fmt.Sprintf("SubscribedTopicRegex %q is not a valid regular expression: %v", *pattern, err)
+		resp := r.ResponseKind().(*kmsg.ConsumerGroupHeartbeatResponse)
+		resp.ErrorCode, resp.ErrorMessage = kerr.InvalidRegularExpression.Code, &message
+		return resp, nil
 	})
 }

@@ -6,7 +6,10 @@
 // package adds what keeping data needs: a lock on the folder, retention on
 // every topic, Kafka's own refusal of bad topic names and settings, producers
 // that wait while the disk is full (KAFKA_STORAGE_ERROR), and idempotent ones
-// that survive a kill of the broker.
+// that survive a kill of the broker; and it gives Kafka's answers where kfake's
+// are others that clients act on (answers.go, control.go). The calls of
+// testdata/clients are made on it and on Apache Kafka: by librdkafka in Python,
+// by kafka-python, and by Java's admin, producers and consumers.
 //
 // Caveats: one broker, so one replica of everything. Writes are left to the
 // operating system's cache, as Kafka does by default: a killed process loses
