@@ -9,7 +9,8 @@
 #   real.sh engines   install delta-rs, and Spark with Delta, into .cache/real/engines:
 #                     the tests let them read our tables, and take over our streams
 #   real.sh clients   install clients of OSS for Python and Node.js, and of Kafka for Python, into
-#                     .cache/real/clients: the tests let them call the embedded store and broker
+#                     .cache/real/clients: the tests let them call the embedded store and broker,
+#                     and those of Kafka for Java, which are compiled with a JDK
 #
 #   REAL_PORTS=free   free ports, instead of KAFKA_PORT and OSS_PORT
 set -eu
@@ -108,6 +109,12 @@ check() {
 		"sudo dnf install java-21-openjdk-headless" "brew install --cask temurin"
 	"$PYTHON" -c '' 2>/dev/null || missing "Python 3" \
 		"sudo apt-get install python3" "sudo dnf install python3" "brew install python"
+	case " $* " in *" clients "*)
+		"${java}c" -version >/dev/null 2>&1 || missing "the compiler of Java (JDK) 17 or newer" \
+			"sudo apt-get install openjdk-21-jdk-headless (Debian 12: openjdk-17-jdk-headless)" \
+			"sudo dnf install java-21-openjdk-devel" "brew install --cask temurin"
+		;;
+	esac
 	case " $* " in *" kafka "*)
 		openssl version >/dev/null 2>&1 || missing "openssl" \
 			"sudo apt-get install openssl" "sudo dnf install openssl" "brew install openssl"

@@ -192,8 +192,9 @@ for protocol in "classic", "consumer":
                 got[i] += 1
     for member in members:
         member.commit(offsets=[TopicPartition(trips, p.partition, 1250) for p in member.assignment()], asynchronous=False)
+    eventually(lambda: result(admin.describe_consumer_groups([group])).state.name, "STABLE")
     listed = {g.group_id: g for g in admin.list_consumer_groups().result(30).valid}
-    assert group in listed and listed[group].state.name == "STABLE", listed
+    assert listed[group].state.name == "STABLE", listed[group].state
     assert listed[group].type == (ConsumerGroupType.CONSUMER if protocol == "consumer" else ConsumerGroupType.CLASSIC), listed[group].type
     about = result(admin.describe_consumer_groups([group]))
     assert about.state.name == "STABLE" and len(about.members) == 2, about
