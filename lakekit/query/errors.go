@@ -108,7 +108,7 @@ func (s *parsedStatement) executionError(err error, back func(int) int) error {
 	if n, err := strconv.Atoi(f.Position); err == nil {
 		// A byte at which nothing begins is one of a macro's text, not of the statement's.
 		at := back(n)
-		if slices.ContainsFunc(s.tokens, func(t token) bool { return t.start == at }) {
+		if s.tokenAt(at) >= 0 {
 			position = at
 		}
 	}

@@ -194,37 +194,31 @@ func memberType(t delta.DataType, names []string) delta.DataType {
 // cast makes a double of an operand; false if it cannot be told where that ends.
 func (p *promotion) cast(operand any) bool {
 	node, _ := operand.(map[string]any)
-	list := p.statement.tokens
-	start := p.statement.back(location(node))
-	first := slices.IndexFunc(list, func(t token) bool { return t.start == start })
-	if first < 0 {
-		return false
-	}
+	s := p.statement
+	start := s.back(location(node))
+	first := s.tokenAt(start)
 	last := first
 	switch node["class"] {
 	case "COLUMN_REF":
 		last += 2 * (len(columnNames(node)) - 1)
 	case "CONSTANT":
-		if list[first].isSymbol("-") {
+		if s.token(first).isSymbol("-") {
 			last++
 		}
-		if last < len(list) && list[last].kind != numeral {
+		if s.token(last).kind != numeral {
 			return false
 		}
 	case "CAST", "FUNCTION":
-		if last = closing(list, first+1); last < 0 || !list[first].isName() {
-			return false
-		}
-		if next := last + 1; next < len(list) && slices.ContainsFunc(behindCalls, list[next].is) {
+		if last = s.token(first + 1).partner; !s.token(first).isName() || !s.token(first+1).isSymbol("(") || slices.ContainsFunc(behindCalls, s.token(last+1).is) {
 			return false
 		}
 	default:
 		return false
 	}
-	if last >= len(list) {
+	if first < 0 || last < first || last >= len(s.tokens) {
 		return false
 	}
-	end := list[last].end
+	end := s.tokens[last].end
 	p.edits[start] = edit{start, start, "CAST("}
 	p.edits[end] = edit{end, end, " AS DOUBLE)"}
 	return true
@@ -232,22 +226,3 @@ func (p *promotion) cast(operand any) bool {
 
 // behindCalls are words that belong to the call they stand behind.
 var behindCalls = []string{"filter", "over", "within", "ignore", "respect"}
-
-// closing is the parenthesis that closes the one at a token; -1 for none.
-func closing(list []token, open int) int {
-	if open >= len(list) || !list[open].isSymbol("(") {
-		return -1
-	}
-	depth := 0
-	for i := open; i < len(list); i++ {
-		switch {
-		case list[i].isSymbol("("):
-			depth++
-		case list[i].isSymbol(")"):
-			if depth--; depth == 0 {
-				return i
-			}
-		}
-	}
-	return -1
-}

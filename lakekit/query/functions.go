@@ -4,6 +4,7 @@ import (
 	_ "embed"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -38,12 +39,11 @@ func readFunctions(script string) map[string]sparkFunction {
 // installFunctions creates those of Spark's functions that the statement names.
 func (w *session) installFunctions(s *parsedStatement) error {
 	installed := map[string]bool{}
-	for _, name := range s.calls {
-		if err := w.installFunction(name, installed); err != nil {
-			return err
-		}
+	named := slices.Clone(s.tokens)
+	for _, e := range s.edits {
+		named = append(named, tokens(e.replacement)...)
 	}
-	for _, t := range s.tokens {
+	for _, t := range named {
 		if t.isName() {
 			if err := w.installFunction(strings.ToLower(t.name()), installed); err != nil {
 				return err

@@ -1,7 +1,7 @@
 -- Spark's date and time functions, and a few others that DuckDB lacks or
 -- counts differently. Each is created for the statements that name it.
 -- spark_local and spark_instant are made by functions.go; patterns come as
--- strftime's, see patternEdits. Source: Spark SQL's built-in functions and Datetime Patterns.
+-- strftime's, see pattern in rules.go. Source: Spark SQL's built-in functions and Datetime Patterns.
 
 -- An instant, from an instant, a date or a text.
 CREATE MACRO spark_timestamp(x) AS

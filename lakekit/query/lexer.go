@@ -10,7 +10,7 @@ const (
 	backtick                    // `name`
 	text                        // 'text', E'text', $$text$$
 	numeral
-	symbol // one character of punctuation or an operator
+	symbol // one character of punctuation, or an operator
 )
 
 // token is a piece of a statement, without the space and comments around it.
@@ -18,6 +18,11 @@ type token struct {
 	kind       tokenKind
 	start, end int // bytes of the statement
 	source     string
+
+	// Set by structure: positions of tokens, -1 for none.
+	inside  int // the bracket it stands in
+	partner int // of a bracket, the other one
+	first   int // where what it ends begins: x of x.y, x(1), x[1], x::DATE
 }
 
 func (t token) is(keyword string) bool { return t.kind == word && strings.EqualFold(t.source, keyword) }
@@ -47,7 +52,7 @@ func tokens(statement string) []token {
 	var list []token
 	for at := skipSpace(statement, 0); at < len(statement); {
 		kind, end := next(statement, at)
-		list = append(list, token{kind, at, end, statement[at:end]})
+		list = append(list, token{kind: kind, start: at, end: end, source: statement[at:end]})
 		at = skipSpace(statement, end)
 	}
 	return list
@@ -79,6 +84,11 @@ func next(s string, at int) (tokenKind, int) {
 			end++
 		}
 		return word, end
+	}
+	for _, operator := range []string{"<=>", "::"} {
+		if strings.HasPrefix(s[at:], operator) {
+			return symbol, at + len(operator)
+		}
 	}
 	return symbol, at + 1
 }

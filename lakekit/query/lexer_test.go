@@ -41,8 +41,11 @@ func TestDialect(t *testing.T) {
 		{"SELECT 'FROM t VERSION AS OF 3 `x`'", "SELECT 'FROM t VERSION AS OF 3 `x`'"},
 	}
 	for _, test := range tests {
-		list := tokens(test.statement)
-		if got, _ := rewrite(test.statement, dialect(list, travels(list))); got != test.want {
+		s := newStatement(test.statement)
+		if err := s.applyRules(); err != nil {
+			t.Error(err)
+		}
+		if got, _ := s.executable(); got != test.want {
 			t.Errorf("%s\nbecomes %s\nwant    %s", test.statement, got, test.want)
 		}
 	}
@@ -65,12 +68,9 @@ func FuzzRewrite(f *testing.F) {
 			}
 			end = token.end
 		}
-		edits := dialect(list, travels(list))
-		patterns, _, err := patternEdits(list)
-		if err == nil {
-			edits = append(edits, patterns...)
-		}
-		text, back := rewrite(statement, edits)
+		s := newStatement(statement)
+		_ = s.applyRules() // what is left by an error is rewritten, too
+		text, back := s.executable()
 		last := 0
 		for i := range len(text) + 1 {
 			at := back(i)

@@ -1,9 +1,7 @@
 package query
 
 import (
-	"errors"
 	"fmt"
-	"slices"
 	"strings"
 )
 
@@ -18,49 +16,6 @@ var strftimeFields = map[string]string{
 	"H": "%-H", "HH": "%H", "h": "%-I", "hh": "%I", "a": "%p",
 	"m": "%-M", "mm": "%M", "s": "%-S", "ss": "%S",
 	"SSS": "%g", "SSSSSS": "%f", "SSSSSSSSS": "%n",
-}
-
-// patternFunctions take a pattern as second argument.
-var patternFunctions = []string{"date_format", "to_date", "to_timestamp", "unix_timestamp", "from_unixtime"}
-
-// patternEdits turns the patterns of a statement into strftime's. DuckDB wants
-// them as constants, so they can be read off the statement; refused is the
-// token of one that cannot, with the reason.
-func patternEdits(list []token) (edits []edit, refused token, err error) {
-	type call struct {
-		takesPattern bool
-		commas       int
-		lastComma    int
-	}
-	var open []call
-	for i, t := range list {
-		switch {
-		case t.isSymbol("("):
-			takes := i > 0 && list[i-1].kind == word && slices.Contains(patternFunctions, strings.ToLower(list[i-1].source))
-			open = append(open, call{takesPattern: takes})
-		case t.isSymbol("[") || t.isSymbol("{"):
-			open = append(open, call{})
-		case t.isSymbol(",") && len(open) > 0:
-			open[len(open)-1].commas++
-			open[len(open)-1].lastComma = i
-		case (t.isSymbol(")") || t.isSymbol("]") || t.isSymbol("}")) && len(open) > 0:
-			closing := open[len(open)-1]
-			open = open[:len(open)-1]
-			if !closing.takesPattern || closing.commas != 1 || closing.lastComma == i-1 {
-				continue
-			}
-			argument := list[closing.lastComma+1]
-			if closing.lastComma != i-2 || argument.kind != text || argument.source[0] != '\'' {
-				return nil, argument, errors.New("a pattern is one text in quotes, such as 'yyyy-MM-dd'")
-			}
-			format, err := strftimePattern(unquoteWith(argument.source))
-			if err != nil {
-				return nil, argument, err
-			}
-			edits = append(edits, edit{argument.start, argument.end, quote(format)})
-		}
-	}
-	return edits, token{}, nil
 }
 
 // strftimePattern turns Spark's pattern into strftime's.

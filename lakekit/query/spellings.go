@@ -1,7 +1,5 @@
 package query
 
-import "strings"
-
 // spellings are what is written in Spark and unknown to DuckDB's parser, with
 // what to write here. It counts where the parser stops at it or just behind it,
 // and, at the beginning of a statement, wherever the parser stops.
@@ -38,23 +36,14 @@ var functionsInstead = map[string]string{
 // an unknown one; it may be empty.
 func (s *parsedStatement) spelling(position int) string {
 	for _, spelling := range spellings {
-		words := strings.Fields(spelling.words)
-		for i := 0; i+len(words) <= len(s.tokens); i++ {
+		words := wordsOf(spelling.words)
+		for i := range s.tokens {
 			last := min(i+len(words), len(s.tokens)-1) // the token behind
 			near := i == 0 || s.tokens[i].start <= position && position <= s.tokens[last].end
-			if near && matches(s.tokens[i:], words) {
+			if near && s.matches(i, words) {
 				return spelling.instead
 			}
 		}
 	}
 	return ""
-}
-
-func matches(list []token, words []string) bool {
-	for i, word := range words {
-		if !list[i].is(word) && !list[i].isSymbol(word) {
-			return false
-		}
-	}
-	return true
 }

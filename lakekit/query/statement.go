@@ -39,10 +39,10 @@ type parsedStatement struct {
 	statement
 	tokens  []token
 	edits   []edit
-	calls   []string      // functions that the edits call
-	columns []string      // of the tables, for suggestions; set when it is run
-	tree    any           // DuckDB's syntax tree
-	back    func(int) int // from a byte of the tree to one of source
+	travels map[int]*timeTravel // by their first token
+	columns []string            // of the tables, for suggestions; set when it is run
+	tree    any                 // DuckDB's syntax tree
+	back    func(int) int       // from a byte of the tree to one of source
 }
 
 // executable returns the text for DuckDB, with the way back for positions.
@@ -54,27 +54,16 @@ const maxTables = 1000
 // parse reads a statement with DuckDB's own parser and finds the tables it
 // names.
 func (w *session) parse(source string) (*parsedStatement, *parsedReply, error) {
-	s := &parsedStatement{statement: statement{source: source}, tokens: tokens(source)}
+	s := newStatement(source)
 	if at := strings.IndexByte(source, 0); at >= 0 { // where a text ends for C
 		return nil, nil, s.errorAt(at, "a statement has no character NUL")
 	}
-	for n := len(s.tokens); n > 0 && s.tokens[n-1].isSymbol(";"); n = len(s.tokens) {
-		s.edits = append(s.edits, edit{s.tokens[n-1].start, s.tokens[n-1].end, " "})
-		s.tokens = s.tokens[:n-1]
-	}
-	s.takeExplain()
 	if len(s.tokens) == 0 {
 		return nil, nil, &Error{Message: "there is no statement"}
 	}
-	clauses := travels(s.tokens)
-	s.edits = append(s.edits, dialect(s.tokens, clauses)...)
-	edits, calls := meanings(s.tokens)
-	s.edits, s.calls = append(s.edits, edits...), calls
-	patterns, refused, err := patternEdits(s.tokens)
-	if err != nil {
-		return nil, nil, s.errorAt(refused.start, "%s", err)
+	if err := s.applyRules(); err != nil {
+		return nil, nil, err
 	}
-	s.edits = append(s.edits, patterns...)
 	parsable, back := s.executable()
 	tree, err := w.parseTree(s, parsable, back)
 	if err != nil {
@@ -89,14 +78,13 @@ func (w *session) parse(source string) (*parsedStatement, *parsedReply, error) {
 	if len(walk.tables) > maxTables {
 		return nil, nil, s.errorAt(back(walk.tables[maxTables].location), "a statement may name %d tables; this one names %d", maxTables, len(walk.tables))
 	}
-	travelled := map[int]bool{}
 	for _, found := range walk.tables {
-		if err := s.addTable(found, back, clauses, travelled); err != nil {
+		if err := s.addTable(found); err != nil {
 			return nil, nil, err
 		}
 	}
-	for _, first := range slices.Sorted(maps.Keys(clauses)) {
-		if !travelled[first] {
+	for _, first := range slices.Sorted(maps.Keys(s.travels)) {
+		if !s.travels[first].used {
 			return nil, nil, s.errorAt(s.tokens[first].start, "time travel stands directly behind the name of a table, before its alias: taxi_record VERSION AS OF 3 AS t")
 		}
 	}
@@ -104,15 +92,27 @@ func (w *session) parse(source string) (*parsedStatement, *parsedReply, error) {
 	return s, walk.reply(s), nil
 }
 
+// newStatement splits a statement, without the semicolons at its end and EXPLAIN.
+func newStatement(source string) *parsedStatement {
+	s := &parsedStatement{statement: statement{source: source}, tokens: tokens(source), travels: map[int]*timeTravel{}}
+	for n := len(s.tokens); n > 0 && s.tokens[n-1].isSymbol(";"); n = len(s.tokens) {
+		s.replace(n-1, n-1, " ")
+		s.tokens = s.tokens[:n-1]
+	}
+	s.takeExplain()
+	structure(s.tokens)
+	return s
+}
+
 // takeExplain takes EXPLAIN [ANALYZE] off the statement: DuckDB's parser gives no
 // syntax tree of it.
 func (s *parsedStatement) takeExplain() {
 	for _, keyword := range []string{"explain", "analyze"} {
-		if len(s.tokens) == 0 || !s.tokens[0].is(keyword) || keyword == "analyze" && s.explain == "" {
+		if !s.token(0).is(keyword) || keyword == "analyze" && s.explain == "" {
 			return
 		}
 		s.explain += strings.ToUpper(keyword) + " "
-		s.edits = append(s.edits, edit{s.tokens[0].start, s.tokens[0].end, " "})
+		s.replace(0, 0, " ")
 		s.tokens = s.tokens[1:]
 	}
 }
@@ -186,15 +186,15 @@ func (s *parsedStatement) secondStatement() int {
 
 // addTable adds the table DuckDB's parser found at a byte of the parsed text,
 // and the edit that puts a view in its place.
-func (s *parsedStatement) addTable(found foundTable, back func(int) int, clauses map[int]timeTravel, travelled map[int]bool) error {
-	start := back(found.location)
-	first := slices.IndexFunc(s.tokens, func(t token) bool { return t.start == start })
-	if first < 0 || !s.tokens[first].isName() {
+func (s *parsedStatement) addTable(found foundTable) error {
+	start := s.back(found.location)
+	first := s.tokenAt(start)
+	if !s.token(first).isName() {
 		return s.errorAt(start, "SQL reads tables here, not files: a folder or an address of a Delta table is written delta.`/folder` or delta.`oss://bucket/table`")
 	}
 	last := first
 	parts := []string{s.tokens[first].name()}
-	for last+2 < len(s.tokens) && s.tokens[last+1].isSymbol(".") && s.tokens[last+2].isName() {
+	for s.token(last+1).isSymbol(".") && s.token(last+2).isName() {
 		last += 2
 		parts = append(parts, s.tokens[last].name())
 	}
@@ -204,12 +204,10 @@ func (s *parsedStatement) addTable(found foundTable, back func(int) int, clauses
 		ref.Name = parts[1]
 	}
 	ref.ViewName = ref.Name
-	if clause, ok := clauses[last+1]; ok {
-		travelled[clause.first] = true
-		ref.Travel = &asOf{Value: clause.version.source, Start: clause.version.start}
-		if clause.version.source == "" {
-			ref.Travel = &asOf{Timestamp: true, Value: clause.timestamp.source, Start: clause.timestamp.start}
-		}
+	if clause, ok := s.travels[last+1]; ok {
+		clause.used = true
+		kind, value := s.tokens[clause.last-3], s.tokens[clause.last]
+		ref.Travel = &asOf{Timestamp: kind.is("timestamp") || kind.is("system_time"), Value: value.source, Start: value.start}
 		ref.ViewName += " " + s.source[s.tokens[clause.first].start:s.tokens[clause.last].end]
 	}
 	replacement := quoteName(ref.ViewName)
