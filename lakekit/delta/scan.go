@@ -39,6 +39,8 @@ type ScanOptions struct {
 	// of NULL and NaN. Times without a zone are UTC. Files whose partition or
 	// statistics rule it out are not opened. "" is all.
 	Where string
+	// Added chooses the rows of the files that the snapshot's own commit added.
+	Added bool
 }
 
 // Scan reads the rows of the snapshot, file by file, with the columns of the
@@ -49,13 +51,13 @@ type ScanOptions struct {
 // An error ends it, ErrInvalid for options that do not fit the table. A batch is
 // released when the loop asks for the next one; Retain keeps it.
 func (s *Snapshot) Scan(ctx context.Context, opts ScanOptions) iter.Seq2[arrow.RecordBatch, error] {
-	if opts.Columns == nil && opts.Where == "" {
+	if opts.Columns == nil && opts.Where == "" && !opts.Added {
 		return s.scanFiles(ctx, s.adds)
 	}
 	return func(yield func(arrow.RecordBatch, error) bool) {
-		selected, err := s.selection(opts)
+		selected, err := s.selection(ctx, opts)
 		if err != nil {
-			yield(nil, fmt.Errorf("scan %s: %w: %w", s.table.URI(), ErrInvalid, err))
+			yield(nil, fmt.Errorf("scan %s: %w", s.table.URI(), err))
 			return
 		}
 		for batch, err := range selected.rows(ctx) {

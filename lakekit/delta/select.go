@@ -23,14 +23,14 @@ type selection struct {
 	predicate predicate
 }
 
-func (s *Snapshot) selection(opts ScanOptions) (*selection, error) {
+func (s *Snapshot) selection(ctx context.Context, opts ScanOptions) (*selection, error) {
 	out := &selection{columns: s.schema.Fields}
 	if opts.Columns != nil {
 		out.columns = nil
 		for _, name := range opts.Columns {
 			f, ok := s.schema.Field(name)
 			if !ok {
-				return nil, fmt.Errorf("there is no column %q (they are: %s)", name, fieldList(s.schema.Fields))
+				return nil, fmt.Errorf("%w: there is no column %q (they are: %s)", ErrInvalid, name, fieldList(s.schema.Fields))
 			}
 			out.columns = append(out.columns, f)
 		}
@@ -38,23 +38,43 @@ func (s *Snapshot) selection(opts ScanOptions) (*selection, error) {
 	if strings.TrimSpace(opts.Where) != "" {
 		var err error
 		if out.predicate, err = parsePredicate(opts.Where, s.schema.Fields, "column"); err != nil {
-			return nil, fmt.Errorf("condition %q: %w", opts.Where, err)
+			return nil, fmt.Errorf("%w: condition %q: %w", ErrInvalid, opts.Where, err)
 		}
 	}
 	out.snapshot = s.reading(func(f Field) bool {
 		return slices.ContainsFunc(out.columns, func(g Field) bool { return g.Name == f.Name }) ||
 			slices.ContainsFunc(out.predicate, func(c condition) bool { return c.column.Name == f.Name })
 	})
-	for _, add := range s.adds {
+	files := s.adds
+	if opts.Added {
+		var err error
+		if files, err = s.added(ctx); err != nil {
+			return nil, err
+		}
+	}
+	for _, add := range files {
 		holds, err := s.canHold(add, out.predicate)
 		if err != nil {
-			return nil, fmt.Errorf("%s: %w", add.Path, err)
+			return nil, fmt.Errorf("%w: %s: %w", ErrInvalid, add.Path, err)
 		}
 		if holds {
 			out.files = append(out.files, add)
 		}
 	}
 	return out, nil
+}
+
+// added are the files that the snapshot's commit added.
+func (s *Snapshot) added(ctx context.Context) ([]*Add, error) {
+	commit, err := s.table.readBack(ctx, s.version)
+	if err != nil {
+		return nil, fmt.Errorf("version %d: %w", s.version, err)
+	}
+	paths := map[string]bool{}
+	for _, add := range commit.adds {
+		paths[add.Path] = true
+	}
+	return slices.DeleteFunc(slices.Clone(s.adds), func(add *Add) bool { return !paths[add.Path] }), nil
 }
 
 // canHold is whether a file may have rows for which the predicate is true, by its

@@ -125,15 +125,21 @@ func TestScanColumns(t *testing.T) {
 			}
 		}
 	}
-	rows := int64(0)
-	for batch, err := range s.Scan(t.Context(), ScanOptions{Columns: []string{}}) {
-		if err != nil || batch.NumCols() != 0 {
-			t.Fatal(batch, err)
+	for _, test := range []struct {
+		snapshot *Snapshot
+		added    bool
+		want     int64
+	}{{s, false, 6}, {s, true, 1}, {must[*Snapshot](t)(s.Table().SnapshotAt(t.Context(), 2)), true, 2}, {must[*Snapshot](t)(s.Table().SnapshotAt(t.Context(), 0)), true, 0}} {
+		rows := int64(0)
+		for batch, err := range test.snapshot.Scan(t.Context(), ScanOptions{Columns: []string{}, Added: test.added}) {
+			if err != nil || batch.NumCols() != 0 {
+				t.Fatal(batch, err)
+			}
+			rows += batch.NumRows()
 		}
-		rows += batch.NumRows()
-	}
-	if rows != 6 {
-		t.Errorf("%d rows without columns, want 6", rows)
+		if rows != test.want {
+			t.Errorf("version %d, added %v: %d rows without columns, want %d", test.snapshot.Version(), test.added, rows, test.want)
+		}
 	}
 	for says, opts := range map[string]ScanOptions{
 		`no column "fare"`:             {Columns: []string{"fare"}},

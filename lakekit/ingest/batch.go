@@ -27,8 +27,10 @@ type batch struct {
 	// replayed: the plan was found in the checkpoint, so that the batch may be
 	// in the table already.
 	replayed bool
-	data     attempts
-	dead     attempts
+	// begun: it was tried before in this run, so that its letters may be committed.
+	begun bool
+	data  attempts
+	dead  attempts
 
 	numInput, numDead int64
 	ignored           *ignoredFields
@@ -48,61 +50,83 @@ const (
 // dead-letter table, unless they are already. After an error it can be called
 // again.
 func (q *Query) writeBatch(ctx context.Context, b *batch) error {
-	snapshot, err := q.table.Snapshot(ctx)
-	if err != nil {
-		return err
-	}
-	if err := q.checkTable(snapshot); err != nil {
-		return err
-	}
-	if txn, ok := snapshot.Txn(q.id); ok && txn.Version >= b.id {
-		if b.replayed || len(b.data.inDoubt) > 0 {
-			return nil
+	for {
+		snapshot, err := q.table.Snapshot(ctx)
+		if err != nil {
+			return err
 		}
-		return q.lostTo(b, q.table)
+		if err := q.checkTable(snapshot); err != nil {
+			return err
+		}
+		if lastTxn(snapshot, q.id) >= b.id {
+			if b.replayed || len(b.data.inDoubt) > 0 {
+				return nil
+			}
+			return q.lostTo(b, q.table)
+		}
+		missing, err := q.writeRows(ctx, b, snapshot)
+		if err != nil || len(missing) == 0 {
+			return err
+		}
+		// The rows come with a later commit: until then the columns are null everywhere.
+		q.log.Info("adding columns", "columns", describeFields(missing))
+		if err := addColumns(ctx, snapshot, missing); err != nil {
+			return err
+		}
+	}
+}
+
+// writeRows writes a batch by the schema of a snapshot. If the schema lacks
+// columns it returns them instead, and nothing is written.
+func (q *Query) writeRows(ctx context.Context, b *batch, snapshot *delta.Snapshot) (missing []delta.Field, err error) {
+	if q.options.addsHeaders(snapshot.Schema()) {
+		return []delta.Field{headersField}, nil
 	}
 	start, lost, err := q.findLost(b)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	end := b.entry.end
 	if len(lost) > 0 {
 		start, end = toRead(start, end)
 	}
-	if q.options.addsHeaders(snapshot.Schema()) {
-		if err := q.addColumns(ctx, snapshot, []delta.Field{headersField}); err != nil {
-			return err
-		}
-		return q.writeBatch(ctx, b)
-	}
 	schema, err := snapshot.Schema().Arrow()
 	if err != nil {
-		return err
+		return nil, err
 	}
-	data := &output{table: q.table, limit: q.options.BufferBytes / 4}
+	var settled recordSet
+	if b.begun || b.replayed {
+		if settled, err = q.committedLetters(ctx, b); err != nil {
+			return nil, err
+		}
+	}
+	b.begun = true
+	data := &output{table: q.table, snapshot: snapshot, limit: q.options.BufferBytes / 4}
 	dead := &output{limit: q.options.BufferBytes / 8}
-	dead.open = func(ctx context.Context) error { return q.openDeadLetters(ctx, b, dead) }
-	added, ignored, err := q.transform(ctx, schema, start, end, data, dead)
+	dead.open = func(ctx context.Context) error { return q.openDeadLetters(ctx, dead) }
+	found, err := q.transform(ctx, schema, start, end, settled, data, dead)
 	if err != nil {
-		return errors.Join(err, data.discard(ctx), dead.discard(ctx))
+		return nil, errors.Join(err, data.discard(ctx), dead.discard(ctx))
 	}
-	if fields := added.beyond(snapshot.Schema()); len(fields) > 0 {
-		if err := errors.Join(data.discard(ctx), dead.discard(ctx)); err != nil {
-			return err
-		}
-		if err := q.addColumns(ctx, snapshot, fields); err != nil {
-			return err
-		}
-		return q.writeBatch(ctx, b) // once more, with the columns
+	if missing := found.columns.beyond(snapshot.Schema()); len(missing) > 0 {
+		return missing, errors.Join(data.discard(ctx), dead.discard(ctx))
 	}
-	b.numInput, b.numDead, b.ignored = data.rows+dead.rows, dead.rows, ignored
-	if dead.rows > 0 && !dead.skip {
-		if err := q.commit(ctx, b, &b.dead, dead, nil); err != nil {
-			return errors.Join(err, data.discard(ctx))
+	b.numDead = dead.rows + found.settled
+	b.numInput, b.ignored = data.rows+b.numDead, found.ignored
+	if dead.rows > 0 {
+		txn := q.txn(b)
+		if settled != nil { // it is there, with the other letters
+			txn = nil
+		}
+		if err := q.commit(ctx, b, &b.dead, dead, txn, nil); err != nil {
+			return nil, errors.Join(err, data.discard(ctx))
 		}
 	}
-	data.snapshot = snapshot
-	return q.commit(ctx, b, &b.data, data, lost)
+	return nil, q.commit(ctx, b, &b.data, data, q.txn(b), lost)
+}
+
+func (q *Query) txn(b *batch) *delta.Txn {
+	return &delta.Txn{AppID: q.id, Version: b.id, LastUpdated: q.options.Clock.Now().UnixMilli()}
 }
 
 // checkTable sees to it that the table is still the one that was begun with.
@@ -176,17 +200,23 @@ func partitionsOf(o api.PartitionOffsets) map[string][]int32 {
 	return m
 }
 
-// addColumns widens the table for the records of a batch. They are written by
-// the commit after it: until then the columns are null everywhere.
-func (q *Query) addColumns(ctx context.Context, snapshot *delta.Snapshot, fields []delta.Field) error {
-	q.log.Info("adding columns", "columns", describeFields(fields))
-	return addColumns(ctx, snapshot, fields)
+// findings are what the records of a batch have told.
+type findings struct {
+	columns columnTypes // that the schema does not have
+	ignored *ignoredFields
+	settled int64 // records that were dead letters already
 }
 
 // transform reads the records from start to end into data, those that do not
-// fit into dead. It returns the columns that the schema does not have, and the
-// fields that are not in the rows.
-func (q *Query) transform(ctx context.Context, schema *arrow.Schema, start, end api.PartitionOffsets, data, dead *output) (columnTypes, *ignoredFields, error) {
+// fit into dead, and those of settled into neither.
+func (q *Query) transform(ctx context.Context, schema *arrow.Schema, start, end api.PartitionOffsets, settled recordSet, data, dead *output) (found findings, err error) {
+	var workers [decodeWorkers]*worker
+	for i := range workers {
+		if workers[i], err = newWorker(schema, q.options.decoder(), settled, data, dead); err != nil {
+			return found, err
+		}
+		defer workers[i].release()
+	}
 	q.meter.begin()
 	group, ctx := errgroup.WithContext(ctx)
 	chunks := make(chan []*confluent.Message, decodeWorkers)
@@ -204,36 +234,26 @@ func (q *Query) transform(ctx context.Context, schema *arrow.Schema, start, end 
 			}
 		})
 	})
-	var found [decodeWorkers]columnTypes
-	var left [decodeWorkers]*ignoredFields
-	for i := range decodeWorkers {
-		group.Go(func() error {
-			w, err := newWorker(schema, q.options.decoder(), data, dead)
-			if err != nil {
-				return err
-			}
-			defer w.release()
-			found[i], left[i] = w.decoder.added(), w.decoder.ignored()
-			return w.run(ctx, chunks)
-		})
+	for _, w := range workers {
+		group.Go(func() error { return w.run(ctx, chunks) })
 	}
-	err := group.Wait()
+	err = group.Wait()
 	q.brokerAnswered()
 	if err != nil {
-		return nil, nil, err
+		return found, err
 	}
-	added, ignored := columnTypes{}, newIgnoredFields()
-	for i := range decodeWorkers {
-		added.merge(found[i])
-		ignored.merge(left[i])
+	found = findings{columns: columnTypes{}, ignored: newIgnoredFields()}
+	for _, w := range workers {
+		found.columns.merge(w.decoder.added())
+		found.ignored.merge(w.decoder.ignored())
+		found.settled += w.passed
 	}
 	// Not with the group's context, which has ended.
-	return added, ignored, errors.Join(data.upload(q.ctx), dead.upload(q.ctx))
+	return found, errors.Join(data.upload(q.ctx), dead.upload(q.ctx))
 }
 
-// commit makes the files of an output visible under the query's transaction
-// id, and deletes them if that is certain to have failed.
-func (q *Query) commit(ctx context.Context, b *batch, tries *attempts, o *output, lost []string) error {
+// commit makes the files of an output visible under a transaction id, and deletes them if that is certain to have failed.
+func (q *Query) commit(ctx context.Context, b *batch, tries *attempts, o *output, txn *delta.Txn, lost []string) error {
 	var size int64
 	for _, file := range o.files {
 		size += file.Size
@@ -256,7 +276,7 @@ func (q *Query) commit(ctx context.Context, b *batch, tries *attempts, o *output
 			"numOutputBytes":  strconv.FormatInt(size, 10),
 		},
 		Adds:         o.files,
-		Txn:          &delta.Txn{AppID: q.id, Version: b.id, LastUpdated: q.options.Clock.Now().UnixMilli()},
+		Txn:          txn,
 		ReadVersion:  o.snapshot.Version(),
 		BlindAppend:  true,
 		UserMetadata: userMetadata,

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
+	"strings"
 	"unicode/utf8"
 
 	"github.com/apache/arrow-go/v18/arrow"
@@ -51,9 +53,9 @@ func deadLetterSchema(includeHeaders bool) delta.Schema {
 	return schema
 }
 
-// openDeadLetters opens the dead-letter table for the letters of a batch,
-// created if it is not there.
-func (q *Query) openDeadLetters(ctx context.Context, b *batch, dead *output) error {
+// openDeadLetters opens the dead-letter table for letters, created if it is not
+// there.
+func (q *Query) openDeadLetters(ctx context.Context, dead *output) error {
 	bucket := q.options.DeadLetters
 	table, err := delta.Open(ctx, bucket)
 	if errors.Is(err, delta.ErrNotTable) {
@@ -84,9 +86,100 @@ func (q *Query) openDeadLetters(ctx context.Context, b *batch, dead *output) err
 			return fmt.Errorf("dead-letter table: %w", err)
 		}
 	}
-	txn, ok := snapshot.Txn(q.id)
-	dead.table, dead.snapshot, dead.skip = table, snapshot, ok && txn.Version >= b.id
+	dead.table, dead.snapshot = table, snapshot
 	return nil
+}
+
+// recordSet are records by their places in Kafka.
+type recordSet map[string]map[int32][]int64
+
+func (s recordSet) add(topic string, partition int32, offset int64) {
+	if s[topic] == nil {
+		s[topic] = map[int32][]int64{}
+	}
+	s[topic][partition] = append(s[topic][partition], offset)
+}
+
+func (s recordSet) sort() {
+	for _, partitions := range s {
+		for _, offsets := range partitions {
+			slices.Sort(offsets)
+		}
+	}
+}
+
+// has is whether a record is in the set, which is sorted.
+func (s recordSet) has(at confluent.TopicPartition) bool {
+	_, found := slices.BinarySearch(s[*at.Topic][at.Partition], int64(at.Offset))
+	return found
+}
+
+// committedLetters are the records that an earlier attempt at a batch has
+// committed as dead letters; nil when none has. They stay dead letters, whatever
+// schema or options have become meanwhile: they may even be in the table already,
+// by a replay.
+func (q *Query) committedLetters(ctx context.Context, b *batch) (recordSet, error) {
+	table, err := delta.Open(ctx, q.options.DeadLetters)
+	if errors.Is(err, delta.ErrNotTable) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("dead-letter table: %w", err)
+	}
+	snapshot, err := table.Snapshot(ctx)
+	if err != nil || lastTxn(snapshot, q.id) < b.id {
+		return nil, err
+	}
+	versions, err := q.versionsOf(ctx, table, b)
+	if err != nil {
+		return nil, fmt.Errorf("dead-letter table: %w", err)
+	}
+	if len(versions) == 0 {
+		return nil, fmt.Errorf("%w: batch %d was begun, and its dead letters committed to %s, whose log does not say any more which they are; bring its _delta_log back, or reset table and checkpoint together",
+			ErrTableReplaced, b.id, table.URI())
+	}
+	letters := recordSet{}
+	for _, version := range versions {
+		snapshot, err := table.SnapshotAt(ctx, version)
+		if err != nil {
+			return nil, fmt.Errorf("dead letters of batch %d: %w", b.id, err)
+		}
+		for rows, err := range snapshot.Scan(ctx, delta.ScanOptions{Columns: []string{"topic", "partition", "offset"}, Added: true}) {
+			if err != nil {
+				return nil, fmt.Errorf("dead letters of batch %d: %w", b.id, err)
+			}
+			topic, partition, offset := rows.Column(0).(*array.String), rows.Column(1).(*array.Int32), rows.Column(2).(*array.Int64)
+			for i := range int(rows.NumRows()) {
+				letters.add(strings.Clone(topic.Value(i)), partition.Value(i), offset.Value(i))
+			}
+		}
+	}
+	letters.sort()
+	return letters, nil
+}
+
+// versionsOf are the versions of the dead-letter table with letters of a batch.
+func (q *Query) versionsOf(ctx context.Context, table *delta.Table, b *batch) (versions []int64, err error) {
+	for limit := 16; ; limit *= 16 {
+		history, err := table.History(ctx, limit)
+		if err != nil {
+			return nil, err
+		}
+		versions = nil
+		for _, entry := range history {
+			batch, err := strconv.ParseInt(entry.OperationParameters["epochId"], 10, 64)
+			switch {
+			case err != nil || entry.OperationParameters["queryId"] != q.id:
+			case batch == b.id:
+				versions = append(versions, entry.Version)
+			case batch < b.id:
+				return versions, nil
+			}
+		}
+		if len(history) < limit {
+			return versions, nil
+		}
+	}
 }
 
 // letterColumns are the places of the columns that not every dead-letter table

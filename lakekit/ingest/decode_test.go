@@ -8,11 +8,13 @@ import (
 	"fmt"
 	"math"
 	"math/big"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
@@ -174,8 +176,8 @@ func TestDecodeValues(t *testing.T) {
 		{"boolean", "y", `{"y":true}`, "true"},
 		{"string", "s", `{"s":""}`, `""`},
 		{"escapes", "s", `{"s":"\"\\\/\b\f\n\r\t\u0041\ud83d\ude00"}`, `"\"\\/\b\f\n\r\tA😀"`},
-		{"lone surrogates", "s", `{"s":"\ud83d-\ude00\ud83d\u0041"}`, `"�-��A"`},
-		{"bytes that are no UTF-8", "s", "{\"s\":\"a\xffb\xc3\"}", `"a�b�"`},
+		{"all there is to UTF-8", "s", "{\"s\":\"\u0080\u07ff\u0800\ufffd\U00010000\U0010ffff\"}", strconv.Quote("\u0080\u07ff\u0800\ufffd\U00010000\U0010ffff")},
+		{"surrogates", "s", `{"s":"\ud83d\ude00\uD83D\uDE00\uFFFD"}`, `"😀😀�"`},
 		{"binary", "x", `{"x":"AQID"}`, "AQID"},
 		{"date", "a", `{"a":"2012-02-29"}`, "2012-02-29"},
 	} {
@@ -219,6 +221,16 @@ func TestDecodeRefuses(t *testing.T) {
 		{"control character", "s", "{\"s\":\"a\nb\"}", `malformed JSON: '\n' at byte 7: want no control character in a string`},
 		{"bad escape in an unknown member", "l", `{"q":"\x","l":1}`, `malformed JSON: 'x' at byte 7: want an escape`},
 		{"bad \\u escape", "s", `{"s":"\u00g0"}`, `malformed JSON: 'g' at byte 10: want a hexadecimal digit`},
+		{"no UTF-8", "s", "{\"s\":\"a\xffb\"}", `malformed JSON: byte 0xff at byte 7 is no UTF-8`},
+		{"cut off in a character", "s", "{\"s\":\"a\xc3\"}", `malformed JSON: byte 0xc3 at byte 7 is no UTF-8`},
+		{"a surrogate in UTF-8", "s", "{\"s\":\"\xed\xa0\x80\"}", `malformed JSON: byte 0xed at byte 6 is no UTF-8`},
+		{"no UTF-8 in a name", "s", "{\"\xfe\":1}", `malformed JSON: byte 0xfe at byte 2 is no UTF-8`},
+		{"no UTF-8 in an unknown member", "l", "{\"q\":[{\"\xff\":1}]}", `malformed JSON: byte 0xff at byte 8 is no UTF-8`},
+		{"the first half of a pair", "s", `{"s":"\ud83d-\ude00"}`, `malformed JSON: \ud83d at byte 6 is half a character`},
+		{"the second half of a pair", "s", `{"s":"\ude00"}`, `malformed JSON: \ude00 at byte 6 is half a character`},
+		{"two first halves", "s", `{"s":"\ud83d\ud83d"}`, `malformed JSON: \ud83d at byte 6 is half a character`},
+		{"half a pair at the end", "s", `{"s":"\ud83d`, `malformed JSON: \ud83d at byte 6 is half a character`},
+		{"half a pair in a name", "s", `{"\udfff":1}`, `malformed JSON: \udfff at byte 2 is half a character`},
 		{"nested too deep", "l", deep(10_000), `malformed JSON: nested deeper than 10000 at byte 10004`},
 		{"string for a long", "l", `{"l":"7"}`, `field "l": wrong type: a string, want long`},
 		{"fraction for a long", "l", `{"l":7.0}`, `field "l": wrong type: a decimal number, want long`},
@@ -369,7 +381,7 @@ func referenceRow(schema *arrow.Schema, record []byte) (string, error) {
 	var members map[string]any
 	decoder := json.NewDecoder(bytes.NewReader(record))
 	decoder.UseNumber()
-	if !json.Valid(record) {
+	if !json.Valid(record) || !utf8.Valid(record) || hasHalfPairs(record) {
 		return "", fmt.Errorf("not valid")
 	}
 	if err := decoder.Decode(&members); err != nil {
@@ -388,6 +400,25 @@ func referenceRow(schema *arrow.Schema, record []byte) (string, error) {
 		columns[i] = text
 	}
 	return strings.Join(columns, "|"), nil
+}
+
+var escapes = regexp.MustCompile(`(?s)\\u[0-9a-fA-F]{4}|\\.`)
+
+// hasHalfPairs finds surrogates of valid JSON that are not one after the other.
+func hasHalfPairs(record []byte) bool {
+	first := -1 // where the second half of a pair must be
+	for _, at := range escapes.FindAllIndex(record, -1) {
+		code, _ := strconv.ParseUint(string(record[min(at[0]+2, at[1]):at[1]]), 16, 16)
+		switch second := code>>10 == 0xdc00>>10; {
+		case second != (at[0] == first), first >= 0 && !second:
+			return true
+		case code>>10 == 0xd800>>10:
+			first = at[1]
+		default:
+			first = -1
+		}
+	}
+	return first >= 0
 }
 
 func referenceNested(dataType arrow.DataType, value any) (string, error) {

@@ -38,8 +38,9 @@ type jsonValue struct {
 // maxJSONDepth is encoding/json's limit.
 const maxJSONDepth = 10_000
 
-// jsonScanner reads JSON by RFC 8259, strict as encoding/json is, and
-// allocates nothing.
+// jsonScanner reads JSON by RFC 8259, strict as encoding/json is and more: a
+// string that is no UTF-8, or has half a surrogate pair, is none, where others put
+// U+FFFD for what nobody can read any more. It allocates nothing.
 type jsonScanner struct {
 	data []byte
 	pos  int
@@ -193,7 +194,11 @@ func (s *jsonScanner) string() (jsonValue, error) {
 			return jsonValue{}, s.errorAt("no control character in a string")
 		default:
 			plain = false
-			s.pos++
+			r, size := utf8.DecodeRune(s.data[s.pos:])
+			if r == utf8.RuneError && size == 1 {
+				return jsonValue{}, fmt.Errorf("malformed JSON: byte 0x%02x at byte %d is no UTF-8", c, s.pos)
+			}
+			s.pos += size
 		}
 	}
 }
@@ -208,12 +213,19 @@ func (s *jsonScanner) escape() error {
 		s.pos++
 		return nil
 	case 'u':
+		start := s.pos - 1
 		s.pos++
 		for range 4 {
 			if s.pos >= len(s.data) || hexDigit(s.data[s.pos]) < 0 {
 				return s.errorAt("a hexadecimal digit")
 			}
 			s.pos++
+		}
+		if r := unicodeEscape(s.data[start:]); utf16.IsSurrogate(r) {
+			if utf16.DecodeRune(r, unicodeEscape(s.data[s.pos:])) == utf8.RuneError {
+				return fmt.Errorf("malformed JSON: %s at byte %d is half a character", s.data[start:s.pos], start)
+			}
+			s.pos += len(`\uXXXX`)
 		}
 		return nil
 	}
@@ -345,8 +357,7 @@ func (v jsonValue) elements(visit func(jsonValue) error) error {
 	}
 }
 
-// appendUnquoted appends the value of a scanned string's text to dst. Lone
-// surrogates and bytes that are no UTF-8 become U+FFFD, as in encoding/json.
+// appendUnquoted appends the value of a scanned string's text to dst.
 func appendUnquoted(dst, text []byte) []byte {
 	for i := 0; i < len(text); {
 		c := text[i]
@@ -355,11 +366,8 @@ func appendUnquoted(dst, text []byte) []byte {
 			r := unicodeEscape(text[i:])
 			i += 6
 			if utf16.IsSurrogate(r) {
-				pair := utf16.DecodeRune(r, unicodeEscape(text[i:]))
-				if pair != utf8.RuneError {
-					i += 6
-				}
-				r = pair
+				r = utf16.DecodeRune(r, unicodeEscape(text[i:]))
+				i += 6
 			}
 			dst = utf8.AppendRune(dst, r)
 		case c == '\\':

@@ -20,8 +20,6 @@ type output struct {
 	// open prepares table and snapshot when the first rows come; nil when they
 	// are there.
 	open func(context.Context) error
-	// skip: an earlier attempt at the batch has committed these rows.
-	skip bool
 
 	mu      sync.Mutex
 	opened  bool
@@ -60,13 +58,11 @@ func (o *output) uploadLocked(ctx context.Context) error {
 		}
 		o.opened = true
 	}
-	if !o.skip {
-		files, err := o.table.WriteFiles(ctx, o.pending...)
-		if err != nil {
-			return fmt.Errorf("write data files: %w", err)
-		}
-		o.files = append(o.files, files...)
+	files, err := o.table.WriteFiles(ctx, o.pending...)
+	if err != nil {
+		return fmt.Errorf("write data files: %w", err)
 	}
+	o.files = append(o.files, files...)
 	o.drop()
 	return nil
 }
@@ -112,14 +108,16 @@ type worker struct {
 	letters *letterBuilder
 	data    *output
 	dead    *output
+	settled recordSet // records that are dead letters already
+	passed  int64     // number of them
 }
 
-func newWorker(schema *arrow.Schema, options decoderOptions, data, dead *output) (*worker, error) {
+func newWorker(schema *arrow.Schema, options decoderOptions, settled recordSet, data, dead *output) (*worker, error) {
 	decoder, err := newDecoder(schema, options)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrOptions, err)
 	}
-	return &worker{decoder, newLetterBuilder(options.includeHeaders), data, dead}, nil
+	return &worker{decoder: decoder, letters: newLetterBuilder(options.includeHeaders), data: data, dead: dead, settled: settled}, nil
 }
 
 func (w *worker) release() {
@@ -145,6 +143,10 @@ func (w *worker) run(ctx context.Context, chunks <-chan []*confluent.Message) er
 
 func (w *worker) decode(ctx context.Context, chunk []*confluent.Message) error {
 	for _, m := range chunk {
+		if w.settled != nil && w.settled.has(m.TopicPartition) {
+			w.passed++
+			continue
+		}
 		if err := w.decoder.decode(m.Value, m.Headers); err != nil {
 			w.letters.append(m, err)
 		}
