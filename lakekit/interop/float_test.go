@@ -7,6 +7,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -206,6 +207,43 @@ func TestRealFloats(t *testing.T) {
 				sameAnswer(t, engine, dir, "SELECT id FROM T WHERE "+condition+" ORDER BY id", "UTC", ids)
 			}
 		}
+	}
+}
+
+// TestRealTimesInConditions: dates, instants and their texts at the bounds of
+// what a file has, in sessions whose days do not begin at midnight UTC.
+func TestRealTimesInConditions(t *testing.T) {
+	spark.need(t)
+	dir := t.TempDir()
+	times := schema("id", delta.Long, "day", delta.Date, "began", delta.Timestamp, "s", schema("day", delta.Date))
+	table := create(t, dir, delta.Definition{Schema: times})
+	for i := range 3 {
+		text := fmt.Sprintf(`{"id":%d,"day":"2010-04-%02[1]d","began":"2010-04-%02[1]dT00:00:00Z","s":{"day":"2010-04-%02[1]d"}}`, i+11)
+		must[int64](t)(table.Append(t.Context(), delta.AppendOptions{}, records(t, times, "["+text+`,{"id":1}]`)))
+	}
+	for _, zone := range []string{"UTC", "Asia/Shanghai", "America/New_York"} {
+		t.Run(zone, func(t *testing.T) {
+			var branches []string
+			for _, x := range []string{"day", "s.day", "CAST(day AS TIMESTAMP)", "began"} {
+				for _, y := range []string{"TIMESTAMP '2010-04-11'", "TIMESTAMP '2010-04-13'", "TIMESTAMP '2010-04-12 00:00:00Z'", "TIMESTAMP '2010-04-13 04:00:00Z'", "began", "CAST(began AS DATE)"} {
+					for _, operator := range []string{"=", "<", "<=", ">", ">=", "<>"} {
+						branches = append(branches, fmt.Sprintf("SELECT %d AS c, id FROM T WHERE %s %s %s", len(branches), x, operator, y))
+					}
+				}
+			}
+			for _, y := range []string{"''", "'2010'", "'2010-04-12'", "'2010-04-12 00:00:00'", "'a'"} {
+				for _, x := range []string{"CAST(began AS STRING)", "CAST(day AS STRING)", "CAST(CAST(day AS TIMESTAMP) AS STRING)"} {
+					branches = append(branches, fmt.Sprintf("SELECT %d AS c, id FROM T WHERE %s > %s", len(branches), x, y), fmt.Sprintf("SELECT %d AS c, id FROM T WHERE %s <> %s", len(branches)+1, x, y))
+				}
+			}
+			for some := range slices.Chunk(branches, 50) {
+				statement := strings.Join(some, " UNION ALL ") + " ORDER BY c, id"
+				sameAnswer(t, "ours", dir, statement, zone, sparkAnswer(t, dir, statement, zone))
+			}
+			for _, statement := range []string{"SELECT id, CAST(began AS STRING) FROM T ORDER BY id", "SELECT a.id, b.id FROM T a JOIN T b ON a.day = b.began ORDER BY 1, 2", "SELECT max(day) = TIMESTAMP '2010-04-13', min(day) >= TIMESTAMP '2010-04-11' FROM T"} {
+				sameAnswer(t, "ours", dir, statement, zone, sparkAnswer(t, dir, statement, zone))
+			}
+		})
 	}
 }
 

@@ -17,6 +17,9 @@ type columnReader struct {
 	mapping delta.ColumnMapping
 	shape   *shape
 	refusal string // what is said of a value that cannot be read
+	// utc says that days begin at midnight UTC. DuckDB casts the bounds of dates to
+	// instants as if they always did, and takes rows for outside that are within.
+	utc bool
 }
 
 // column reads a column of the table: NULL where the files do not have it.
@@ -98,7 +101,12 @@ func (r columnReader) value(x string, given arrow.DataType, want delta.DataType,
 			// The cast: DuckDB infers from the type of error, which is that of NULL,
 			// that no comparison with it is true, and drops the scan.
 			x = fmt.Sprintf("CASE WHEN %s < %s THEN CAST(error(%s) AS %s) ELSE %s END", x, least, quote(r.refusal), as, x)
-			if r.sameScalar(given, want) {
+			if sameScalar(given, want) {
+				return x, nil
+			}
+		}
+		if given.ID() == arrow.DATE32 && !r.utc {
+			if x = "(" + x + " + 0)"; want == delta.Date { // which has no bounds
 				return x, nil
 			}
 		}
@@ -151,7 +159,7 @@ func (r columnReader) same(given arrow.DataType, want delta.DataType) bool {
 		return ok && int(given.Precision) == want.Precision && int(given.Scale) == want.Scale
 	}
 	least, _ := r.leastTime(given)
-	return least == "" && r.sameScalar(given, want)
+	return least == "" && (r.utc || given.ID() != arrow.DATE32) && sameScalar(given, want)
 }
 
 // leastTime is the first one of a type that is the same in the calendar of the
@@ -175,7 +183,7 @@ func (r columnReader) leastTime(given arrow.DataType) (least, as string) {
 	return "", ""
 }
 
-func (r columnReader) sameScalar(given arrow.DataType, want delta.DataType) bool {
+func sameScalar(given arrow.DataType, want delta.DataType) bool {
 	switch given.ID() {
 	case arrow.TIMESTAMP:
 		given := given.(*arrow.TimestampType)

@@ -8,13 +8,12 @@
 // own, the worker: the same program once more (worker.go), which the engine starts,
 // asks and kills (process.go, wire.go). Limits say what a statement may take; only
 // what fits into them comes to the engine. vectors.go reads DuckDB's rows as it
-// makes them, statement.go and rewrite.go work in the worker as well. rewrite.go turns
-// Spark's spellings into DuckDB's, meaning.go those that DuckDB takes to mean
-// something else, spellings.go says what to write where nothing is turned,
-// functions.sql holds Spark's functions, skip.go leaves out the files of a
-// snapshot that can have no row of the answer, source.go reads the others,
-// column.go as their columns are, cache.go keeps copies of remote ones. float.go
-// compares floats as doubles.
+// makes them, statement.go works in the worker as well. lexer.go and structure.go
+// split a statement, rules.go is the table of what Spark's SQL is in DuckDB's,
+// spellings.go says what to write where nothing is turned, functions.sql holds
+// Spark's functions, skip.go leaves out the files of a snapshot that can have no
+// row of the answer, source.go reads the others, column.go as their columns are,
+// cache.go keeps copies of remote ones. float.go compares floats as doubles.
 //
 // As in Spark: `name`, delta.`oss://bucket/table`, VERSION AS OF 3,
 // TIMESTAMP AS OF '2026-01-31', TIMESTAMP as an instant in the session time zone
@@ -27,7 +26,6 @@
 //   - \ in a text stands for itself, and x::type is a cast;
 //   - CAST('...' AS TIMESTAMP) in the hour that clocks repeat takes the later
 //     instant, Spark the earlier one; to_timestamp is as Spark's;
-//   - CAST(x AS INT) cuts off as in Spark, x::INT rounds;
 //   - concat leaves NULL out (Spark: NULL);
 //   - a // b divides whole numbers (Spark: a div b), x ** y is a power;
 //   - dates that cannot be read are errors (Spark with ANSI mode off: NULL);

@@ -18,6 +18,11 @@ CREATE MACRO spark_try_whole(x) AS CASE
   WHEN typeof(x) IN ('FLOAT', 'DOUBLE') THEN try_cast(system.main.trunc(try_cast(x AS DOUBLE)) AS BIGINT)
   WHEN typeof(x) LIKE 'DECIMAL%' THEN try_cast(split_part(CAST(x AS VARCHAR), '.', 1) AS BIGINT) ELSE try_cast(x AS BIGINT) END;
 
+-- For CAST(x AS STRING): an instant as clocks show it. DuckDB's text has the
+-- offset, too, and compared with a constant that is no time makes NULL.
+CREATE MACRO spark_text(x) AS
+  CASE WHEN typeof(x) = 'TIMESTAMP WITH TIME ZONE' THEN CAST(spark_local(x) AS VARCHAR) ELSE CAST(x AS VARCHAR) END;
+
 -- For double(x) and float(x), which are types to DuckDB.
 CREATE MACRO spark_double(x) AS CAST(x AS DOUBLE);
 CREATE MACRO spark_float(x) AS CAST(x AS FLOAT);

@@ -68,6 +68,8 @@ var bombs = map[string]string{
 	"nots":             "SELECT " + strings.Repeat("NOT ", 100_000) + "true",
 	"signs":            "SELECT " + strings.Repeat("- ", 100_000) + "1",
 	"casts":            "SELECT 1" + strings.Repeat("::INT", 100_000),
+	"casts to texts":   "SELECT 'a'" + strings.Repeat("::DATE::TEXT", 50_000),
+	"casts of casts":   "SELECT " + strings.Repeat("(", 50_000) + "'a'" + strings.Repeat(")::TEXT", 50_000),
 	"cases":            "SELECT " + strings.Repeat("CASE WHEN true THEN ", 20_000) + "1" + strings.Repeat(" END", 20_000),
 	"nested list":      "SELECT " + strings.Repeat("[", 500) + "1" + strings.Repeat("]", 500),
 	"nested struct":    "SELECT " + strings.Repeat("{'a': ", 100) + "1" + strings.Repeat("}", 100),

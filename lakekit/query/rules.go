@@ -23,6 +23,7 @@ var rules = []rule{
 	{words: "timestamp|timestamp_ltz", when: isType, to: "TIMESTAMPTZ"},
 	{words: "timestamp_ntz", when: isType, to: "TIMESTAMP"},
 	{words: "as", when: ofCast, apply: cast},
+	{words: "::", apply: castOperator},
 	{words: "float (", when: isCall, to: "spark_float("},
 	{words: "double (", when: isCall, to: "spark_double("},
 	// In Spark NULL is equal to NULL here.
@@ -191,20 +192,57 @@ func (s *parsedStatement) travel(i int) error {
 	return nil
 }
 
-// wholeTypes are the types for which Spark's CAST cuts a number off; DuckDB's
-// rounds it.
-var wholeTypes = []string{"tinyint", "smallint", "short", "int", "integer", "bigint", "long"}
+// spark's casts to these types are not DuckDB's, which rounds numbers and writes
+// times with an offset: what is put around x in CAST(x AS type) and in TRY_CAST.
+var casts = []struct {
+	types         []string
+	cast, tryCast string
+}{
+	{[]string{"tinyint", "smallint", "short", "int", "integer", "bigint", "long"}, "spark_whole(", "spark_try_whole("},
+	{[]string{"string", "varchar", "text", "char"}, "spark_text(", "spark_text("},
+}
 
-// cast puts spark_whole or spark_try_whole into CAST(x AS INT).
+// castTo finds the cast to the type at a token; -1 for none of them.
+func castTo(t token) int {
+	for i, c := range casts {
+		if t.kind == word && slices.Contains(c.types, strings.ToLower(t.source)) {
+			return i
+		}
+	}
+	return -1
+}
+
+// cast does CAST(x AS type).
 func cast(s *parsedStatement, as int) error {
 	open := s.tokens[as].inside
-	if s.token(as-1).kind != text && s.tokens[open].partner == as+2 && slices.Contains(wholeTypes, strings.ToLower(s.tokens[as+1].source)) {
-		macro := "spark_whole("
-		if s.tokens[open-1].is("try_cast") {
-			macro = "spark_try_whole("
-		}
-		s.replace(open, open, "("+macro)
-		s.replace(as, as, ") AS")
+	to := castTo(s.token(as + 1))
+	end := as + 2
+	if s.token(end).isSymbol("(") { // VARCHAR(30)
+		end = s.tokens[end].partner + 1
+	}
+	if to < 0 || end != s.tokens[open].partner || s.token(as-1).kind == text && as == open+2 {
+		return nil // a text alone stays what it is
+	}
+	macro := casts[to].cast
+	if s.tokens[open-1].is("try_cast") {
+		macro = casts[to].tryCast
+	}
+	s.replace(open, open, "("+macro)
+	s.replace(as, as, ") AS")
+	return nil
+}
+
+// castOperator does x::type.
+func castOperator(s *parsedStatement, i int) error {
+	first, last := s.token(i-1).first, s.token(i-1)
+	to := castTo(s.token(i + 1))
+	switch {
+	case to < 0, first < 0, s.token(i + 2).isSymbol("["):
+	case s.token(i-2).isSymbol("::") && castTo(last) == to:
+	case first == i-1 && (last.kind == text || last.kind == numeral && strings.Trim(last.source, "0123456789") == ""):
+	default:
+		s.edits = append(s.edits, edit{s.tokens[first].start, s.tokens[first].start, casts[to].cast})
+		s.replace(i, i, ")::")
 	}
 	return nil
 }

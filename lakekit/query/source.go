@@ -330,7 +330,7 @@ func (s *source) branchSQL(g *group, deletedTable string, zone zone) (string, er
 	if n := len(g.files); n > 1 {
 		files = fmt.Sprintf("%d files such as %s", n, files)
 	}
-	reader := columnReader{mapping, g.shape, fmt.Sprintf("read table %s: version %d: %s", s.ref.Name, s.snapshot.Version(), files)}
+	reader := columnReader{mapping, g.shape, fmt.Sprintf("read table %s: version %d: %s", s.ref.Name, s.snapshot.Version(), files), zone.steady && zone.steadySince.IsZero() && zone.offset == 0}
 	var selected, paths []string
 	for _, f := range s.snapshot.Schema().Fields {
 		value := ""
