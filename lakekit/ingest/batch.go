@@ -49,27 +49,27 @@ const (
 // writeBatch makes the records of a batch part of the table and of the
 // dead-letter table, unless they are already. After an error it can be called
 // again.
-func (q *Query) writeBatch(ctx context.Context, b *batch) error {
+func (r *run) writeBatch(ctx context.Context, b *batch) error {
 	for {
-		snapshot, err := q.table.Snapshot(ctx)
+		snapshot, err := r.table.Snapshot(ctx)
 		if err != nil {
 			return err
 		}
-		if err := q.checkTable(snapshot); err != nil {
+		if err := r.checkTable(snapshot); err != nil {
 			return err
 		}
-		if lastTxn(snapshot, q.id) >= b.id {
+		if lastTxn(snapshot, r.id) >= b.id {
 			if b.replayed || len(b.data.inDoubt) > 0 {
 				return nil
 			}
-			return q.lostTo(b, q.table)
+			return r.lostTo(b, r.table)
 		}
-		missing, err := q.writeRows(ctx, b, snapshot)
+		missing, err := r.writeRows(ctx, b, snapshot)
 		if err != nil || len(missing) == 0 {
 			return err
 		}
 		// The rows come with a later commit: until then the columns are null everywhere.
-		q.log.Info("adding columns", "columns", describeFields(missing))
+		r.log.Info("adding columns", "columns", describeFields(missing))
 		if err := addColumns(ctx, snapshot, missing); err != nil {
 			return err
 		}
@@ -78,11 +78,11 @@ func (q *Query) writeBatch(ctx context.Context, b *batch) error {
 
 // writeRows writes a batch by the schema of a snapshot. If the schema lacks
 // columns it returns them instead, and nothing is written.
-func (q *Query) writeRows(ctx context.Context, b *batch, snapshot *delta.Snapshot) (missing []delta.Field, err error) {
-	if q.options.addsHeaders(snapshot.Schema()) {
+func (r *run) writeRows(ctx context.Context, b *batch, snapshot *delta.Snapshot) (missing []delta.Field, err error) {
+	if r.options.addsHeaders(snapshot.Schema()) {
 		return []delta.Field{headersField}, nil
 	}
-	start, lost, err := q.findLost(b)
+	start, lost, err := r.findLost(b)
 	if err != nil {
 		return nil, err
 	}
@@ -96,15 +96,14 @@ func (q *Query) writeRows(ctx context.Context, b *batch, snapshot *delta.Snapsho
 	}
 	var settled recordSet
 	if b.begun || b.replayed {
-		if settled, err = q.committedLetters(ctx, b); err != nil {
+		if settled, err = r.committedLetters(ctx, b); err != nil {
 			return nil, err
 		}
 	}
 	b.begun = true
-	data := &output{table: q.table, snapshot: snapshot, limit: q.options.BufferBytes / 4}
-	dead := &output{limit: q.options.BufferBytes / 8}
-	dead.open = func(ctx context.Context) error { return q.openDeadLetters(ctx, dead) }
-	found, err := q.transform(ctx, schema, start, end, settled, data, dead)
+	data := newOutput(snapshot, r.options.BufferBytes/4)
+	dead := &output{open: r.openDeadLetters, limit: r.options.BufferBytes / 8}
+	found, err := r.transform(ctx, schema, start, end, settled, data, dead)
 	if err != nil {
 		return nil, errors.Join(err, data.discard(ctx), dead.discard(ctx))
 	}
@@ -114,38 +113,38 @@ func (q *Query) writeRows(ctx context.Context, b *batch, snapshot *delta.Snapsho
 	b.numDead = dead.rows + found.settled
 	b.numInput, b.ignored = data.rows+b.numDead, found.ignored
 	if dead.rows > 0 {
-		txn := q.txn(b)
+		txn := r.txn(b)
 		if settled != nil { // it is there, with the other letters
 			txn = nil
 		}
-		if err := q.commit(ctx, b, &b.dead, dead, txn, nil); err != nil {
+		if err := r.commit(ctx, b, &b.dead, dead, txn, nil); err != nil {
 			return nil, errors.Join(err, data.discard(ctx))
 		}
 	}
-	return nil, q.commit(ctx, b, &b.data, data, q.txn(b), lost)
+	return nil, r.commit(ctx, b, &b.data, data, r.txn(b), lost)
 }
 
-func (q *Query) txn(b *batch) *delta.Txn {
-	return &delta.Txn{AppID: q.id, Version: b.id, LastUpdated: q.options.Clock.Now().UnixMilli()}
+func (r *run) txn(b *batch) *delta.Txn {
+	return &delta.Txn{AppID: r.id, Version: b.id, LastUpdated: r.options.Clock.Now().UnixMilli()}
 }
 
 // checkTable sees to it that the table is still the one that was begun with.
-func (q *Query) checkTable(snapshot *delta.Snapshot) error {
-	if id := snapshot.Metadata().ID; id != q.bound.TableID {
+func (r *run) checkTable(snapshot *delta.Snapshot) error {
+	if id := snapshot.Metadata().ID; id != r.bound.TableID {
 		return fmt.Errorf("%w: %s has the id %s, the checkpoint %s was written for %s; reset table and checkpoint together, or give the new table a new checkpoint",
-			ErrTableReplaced, q.table.URI(), id, folder(q.checkpoint.bucket), q.bound.TableID)
+			ErrTableReplaced, r.table.URI(), id, folder(r.checkpoint.bucket), r.bound.TableID)
 	}
 	return nil
 }
 
-func (q *Query) lostTo(b *batch, table *delta.Table) error {
+func (r *run) lostTo(b *batch, table *delta.Table) error {
 	return fmt.Errorf("%w: it wrote batch %d to %s; stop one of the two, or give each its own checkpoint and table", ErrConcurrentRun, b.id, table.URI())
 }
 
 // findLost compares the batch with what the topics still have. It returns
 // where reading must begin, and what is lost before that.
-func (q *Query) findLost(b *batch) (start api.PartitionOffsets, lost []string, err error) {
-	earliest, err := q.offsets(partitionsOf(b.entry.end), confluent.EarliestOffsetSpec)
+func (r *run) findLost(b *batch) (start api.PartitionOffsets, lost []string, err error) {
+	earliest, err := r.offsets(partitionsOf(b.entry.end), confluent.EarliestOffsetSpec)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -169,11 +168,11 @@ func (q *Query) findLost(b *batch) (start api.PartitionOffsets, lost []string, e
 		return start, nil, nil
 	}
 	slices.Sort(lost)
-	if *q.options.FailOnDataLoss {
+	if *r.options.FailOnDataLoss {
 		return nil, nil, fmt.Errorf("%w: %s; retention removed them or the log was cut: go on without them by failOnDataLoss=false (the gap is then recorded in the commit), or reset table and checkpoint together",
 			ErrDataLoss, strings.Join(lost, ", "))
 	}
-	q.log.Warn("records lost before they were read", "batch", b.id, "lost", lost)
+	r.log.Warn("records lost before they were read", "batch", b.id, "lost", lost)
 	return start, lost, nil
 }
 
@@ -209,25 +208,25 @@ type findings struct {
 
 // transform reads the records from start to end into data, those that do not
 // fit into dead, and those of settled into neither.
-func (q *Query) transform(ctx context.Context, schema *arrow.Schema, start, end api.PartitionOffsets, settled recordSet, data, dead *output) (found findings, err error) {
+func (r *run) transform(ctx context.Context, schema *arrow.Schema, start, end api.PartitionOffsets, settled recordSet, data, dead *output) (found findings, err error) {
 	var workers [decodeWorkers]*worker
 	for i := range workers {
-		if workers[i], err = newWorker(schema, q.options.decoder(), settled, data, dead); err != nil {
+		if workers[i], err = newWorker(schema, r.options.decoder(), settled, data, dead); err != nil {
 			return found, err
 		}
 		defer workers[i].release()
 	}
-	q.meter.begin()
+	r.meter.begin()
 	group, ctx := errgroup.WithContext(ctx)
 	chunks := make(chan []*confluent.Message, decodeWorkers)
 	group.Go(func() error {
 		defer close(chunks)
-		return q.source.read(ctx, start, end, q.idle, func(chunk []*confluent.Message) error {
-			q.meter.read(chunk)
+		return r.source.read(ctx, start, end, r.idle, func(chunk []*confluent.Message) error {
+			r.meter.read(chunk)
 			select {
 			case chunks <- chunk:
 				passFailpoint(duringRead)
-				q.flowing()
+				r.status.flowing()
 				return nil
 			case <-ctx.Done():
 				return ctx.Err()
@@ -238,7 +237,7 @@ func (q *Query) transform(ctx context.Context, schema *arrow.Schema, start, end 
 		group.Go(func() error { return w.run(ctx, chunks) })
 	}
 	err = group.Wait()
-	q.brokerAnswered()
+	r.status.brokerAnswered()
 	if err != nil {
 		return found, err
 	}
@@ -249,11 +248,11 @@ func (q *Query) transform(ctx context.Context, schema *arrow.Schema, start, end 
 		found.settled += w.passed
 	}
 	// Not with the group's context, which has ended.
-	return found, errors.Join(data.upload(q.ctx), dead.upload(q.ctx))
+	return found, errors.Join(data.upload(r.ctx), dead.upload(r.ctx))
 }
 
 // commit makes the files of an output visible under a transaction id, and deletes them if that is certain to have failed.
-func (q *Query) commit(ctx context.Context, b *batch, tries *attempts, o *output, txn *delta.Txn, lost []string) error {
+func (r *run) commit(ctx context.Context, b *batch, tries *attempts, o *output, txn *delta.Txn, lost []string) error {
 	var size int64
 	for _, file := range o.files {
 		size += file.Size
@@ -262,11 +261,11 @@ func (q *Query) commit(ctx context.Context, b *batch, tries *attempts, o *output
 	if len(lost) > 0 {
 		userMetadata = "records lost before they were read: " + strings.Join(lost, ", ")
 	}
-	version, err := o.table.Commit(ctx, delta.Commit{
+	version, err := o.table().Commit(ctx, delta.Commit{
 		Operation: "STREAMING UPDATE",
 		Parameters: map[string]any{
 			"outputMode": "Append",
-			"queryId":    q.id,
+			"queryId":    r.id,
 			"epochId":    strconv.FormatInt(b.id, 10),
 		},
 		Metrics: map[string]string{
@@ -283,12 +282,12 @@ func (q *Query) commit(ctx context.Context, b *batch, tries *attempts, o *output
 	})
 	switch {
 	case err == nil:
-		q.log.Debug("batch committed", "batch", b.id, "table", o.table.URI(), "version", version, "rows", o.rows)
-		q.meter.wrote(len(o.files), size)
+		r.log.Debug("batch committed", "batch", b.id, "table", o.table().URI(), "version", version, "rows", o.rows)
+		r.meter.wrote(len(o.files), size)
 		// The version they were put for is taken: they can never be committed.
 		leftover := tries.inDoubt
 		tries.inDoubt = nil
-		q.deleteFiles(ctx, o.table, leftover)
+		r.deleteFiles(ctx, o.table(), leftover)
 		return nil
 	case errors.Is(err, delta.ErrUnknownOutcome):
 		tries.inDoubt = append(tries.inDoubt, o.keys()...)
@@ -301,7 +300,7 @@ func (q *Query) commit(ctx context.Context, b *batch, tries *attempts, o *output
 		// The commit in doubt arrived after all; the next attempt finds it.
 		return fmt.Errorf("an earlier commit of batch %d arrived late: %s", b.id, err)
 	case errors.Is(err, delta.ErrTxnConflict):
-		return q.lostTo(b, o.table)
+		return r.lostTo(b, o.table())
 	}
 	return err
 }
@@ -309,7 +308,7 @@ func (q *Query) commit(ctx context.Context, b *batch, tries *attempts, o *output
 // unknownOutcome marks a commit in doubt that has no files.
 const unknownOutcome = ""
 
-func (q *Query) deleteFiles(ctx context.Context, table *delta.Table, keys []string) {
+func (r *run) deleteFiles(ctx context.Context, table *delta.Table, keys []string) {
 	keys = slices.DeleteFunc(keys, func(key string) bool { return key == unknownOutcome })
 	if len(keys) == 0 {
 		return
@@ -317,6 +316,6 @@ func (q *Query) deleteFiles(ctx context.Context, table *delta.Table, keys []stri
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupTimeout)
 	defer cancel()
 	if err := table.Bucket().Delete(ctx, keys...); err != nil {
-		q.log.Warn("files of an abandoned commit stay until the next vacuum", "table", table.URI(), "files", keys, "error", err)
+		r.log.Warn("files of an abandoned commit stay until the next vacuum", "table", table.URI(), "files", keys, "error", err)
 	}
 }

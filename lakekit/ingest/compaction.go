@@ -4,7 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
+	"sync"
 
+	"taxilake/lakekit/api"
 	"taxilake/lakekit/delta"
 )
 
@@ -12,39 +15,62 @@ import (
 // and its memory small: two files of the usual target size.
 const maxCompactionBytes = 256 << 20
 
-// compactLoop runs auto compaction after commits that call for it. It owns no
-// lock and shares nothing with the ingest but the table's log, where commits
-// that only rearrange rows never stand in the way of an append.
-func (q *Query) compactLoop(ctx context.Context) {
+// compaction runs auto compaction after commits that call for it. It shares
+// nothing with the ingest but the table's log, where commits that only rearrange
+// rows never stand in the way of an append.
+type compaction struct {
+	log *slog.Logger
+	due chan struct{}
+
+	mu             sync.Mutex
+	lag, lagBefore int64 // records that the ingest was behind after the last batch, and after the one before
+	number         int64
+	failure        string
+	leftAlone      []delta.LeftAlone
+}
+
+// batchDone asks for a look at the table, after a batch.
+func (c *compaction) batchDone(lag int64) {
+	c.mu.Lock()
+	c.lagBefore, c.lag = c.lag, lag
+	c.mu.Unlock()
+	select {
+	case c.due <- struct{}{}:
+	default:
+	}
+}
+
+// loop compacts until ctx ends.
+func (c *compaction) loop(ctx context.Context, table *delta.Table) {
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-q.compactSignal:
+		case <-c.due:
 		}
-		if q.fallingBehind() {
+		if c.fallingBehind() {
 			continue
 		}
-		result, leftAlone, err := q.compactIfNeeded(ctx)
+		result, leftAlone, err := c.compactIfNeeded(ctx, table)
 		if ctx.Err() != nil {
 			return
 		}
-		q.noteCompaction(result, leftAlone, err)
+		c.note(result, leftAlone, err)
 	}
 }
 
-func (q *Query) compactIfNeeded(ctx context.Context) (result delta.CompactResult, leftAlone []delta.LeftAlone, err error) {
+func (c *compaction) compactIfNeeded(ctx context.Context, table *delta.Table) (result delta.CompactResult, leftAlone []delta.LeftAlone, err error) {
 	none := delta.CompactResult{Version: -1}
-	snapshot, err := q.table.Snapshot(ctx)
+	snapshot, err := table.Snapshot(ctx)
 	if err != nil {
 		return none, nil, err
 	}
 	if !snapshot.NeedsAutoCompaction() {
 		return none, snapshot.LeftAlone(), nil
 	}
-	result, err = q.table.Compact(ctx, delta.CompactOptions{Auto: true, MaxBytes: maxCompactionBytes})
+	result, err = table.Compact(ctx, delta.CompactOptions{Auto: true, MaxBytes: maxCompactionBytes})
 	if errors.Is(err, delta.ErrConflict) {
-		q.log.Debug("auto compaction was overtaken; the next commit looks again", "error", err)
+		c.log.Debug("auto compaction was overtaken; the next commit looks again", "error", err)
 		return none, snapshot.LeftAlone(), nil
 	}
 	return result, snapshot.LeftAlone(), err
@@ -52,32 +78,41 @@ func (q *Query) compactIfNeeded(ctx context.Context) (result delta.CompactResult
 
 // fallingBehind says that the backlog has grown over the last two batches:
 // the processor is then the ingest's.
-func (q *Query) fallingBehind() bool {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	return q.lag > q.lagBefore
+func (c *compaction) fallingBehind() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.lag > c.lagBefore
 }
 
-func (q *Query) noteCompaction(result delta.CompactResult, leftAlone []delta.LeftAlone, err error) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	q.compactionError = ""
-	if err == nil {
-		if text := skipped(leftAlone); text != skipped(q.leftAlone) {
-			q.log.Warn("auto compaction skips files", "reason", text)
-		}
-		q.leftAlone = leftAlone
-	}
+func (c *compaction) note(result delta.CompactResult, leftAlone []delta.LeftAlone, err error) {
 	if err != nil {
-		q.compactionError = err.Error()
-		q.log.Warn("auto compaction failed, the ingest goes on", "error", err)
+		c.log.Warn("auto compaction failed, the ingest goes on", "error", err)
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.failure = err.Error()
 		return
 	}
 	if result.Version >= 0 {
-		q.compactions++
-		q.log.Info("auto compaction", "version", result.Version,
+		c.log.Info("auto compaction", "version", result.Version,
 			"files_removed", result.FilesRemoved, "files_added", result.FilesAdded, "bytes", result.BytesAdded)
 	}
+	c.mu.Lock()
+	before := c.leftAlone
+	c.failure, c.leftAlone = "", leftAlone
+	if result.Version >= 0 {
+		c.number++
+	}
+	c.mu.Unlock()
+	if text := skipped(leftAlone); text != skipped(before) {
+		c.log.Warn("auto compaction skips files", "reason", text)
+	}
+}
+
+// tell adds the compaction to a status.
+func (c *compaction) tell(s *api.StreamStatus) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	s.NumCompactions, s.CompactionError, s.CompactionSkipped = c.number, c.failure, skipped(c.leftAlone)
 }
 
 // skipped says which files auto compaction leaves alone, and of one of them why.

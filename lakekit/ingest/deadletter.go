@@ -55,39 +55,38 @@ func deadLetterSchema(includeHeaders bool) delta.Schema {
 
 // openDeadLetters opens the dead-letter table for letters, created if it is not
 // there.
-func (q *Query) openDeadLetters(ctx context.Context, dead *output) error {
-	bucket := q.options.DeadLetters
+func (r *run) openDeadLetters(ctx context.Context) (*delta.Snapshot, error) {
+	bucket := r.options.DeadLetters
 	table, err := delta.Open(ctx, bucket)
 	if errors.Is(err, delta.ErrNotTable) {
 		table, err = delta.Create(ctx, bucket, delta.Definition{
-			Description: "records of " + joinTopics(q.options.Subscribe) + " that do not fit " + q.table.URI(),
-			Schema:      deadLetterSchema(q.options.IncludeHeaders),
+			Description: "records of " + joinTopics(r.options.Subscribe) + " that do not fit " + r.table.URI(),
+			Schema:      deadLetterSchema(r.options.IncludeHeaders),
 		})
 		if errors.Is(err, delta.ErrTableExists) {
 			table, err = delta.Open(ctx, bucket)
 		}
 	}
 	if err != nil {
-		return fmt.Errorf("dead-letter table: %w", err)
+		return nil, fmt.Errorf("dead-letter table: %w", err)
 	}
 	snapshot, err := table.Snapshot(ctx)
 	if err != nil {
-		return fmt.Errorf("dead-letter table: %w", err)
+		return nil, fmt.Errorf("dead-letter table: %w", err)
 	}
 	columns, err := letterColumnsOf(snapshot)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	if missing := columns.missing(q.options.IncludeHeaders); len(missing) > 0 {
+	if missing := columns.missing(r.options.IncludeHeaders); len(missing) > 0 {
 		if err := addColumns(ctx, snapshot, missing); err != nil {
-			return fmt.Errorf("dead-letter table: %w", err)
+			return nil, fmt.Errorf("dead-letter table: %w", err)
 		}
 		if snapshot, err = table.Snapshot(ctx); err != nil {
-			return fmt.Errorf("dead-letter table: %w", err)
+			return nil, fmt.Errorf("dead-letter table: %w", err)
 		}
 	}
-	dead.table, dead.snapshot = table, snapshot
-	return nil
+	return snapshot, nil
 }
 
 // recordSet are records by their places in Kafka.
@@ -118,8 +117,8 @@ func (s recordSet) has(at confluent.TopicPartition) bool {
 // committed as dead letters; nil when none has. They stay dead letters, whatever
 // schema or options have become meanwhile: they may even be in the table already,
 // by a replay.
-func (q *Query) committedLetters(ctx context.Context, b *batch) (recordSet, error) {
-	table, err := delta.Open(ctx, q.options.DeadLetters)
+func (r *run) committedLetters(ctx context.Context, b *batch) (recordSet, error) {
+	table, err := delta.Open(ctx, r.options.DeadLetters)
 	if errors.Is(err, delta.ErrNotTable) {
 		return nil, nil
 	}
@@ -127,10 +126,10 @@ func (q *Query) committedLetters(ctx context.Context, b *batch) (recordSet, erro
 		return nil, fmt.Errorf("dead-letter table: %w", err)
 	}
 	snapshot, err := table.Snapshot(ctx)
-	if err != nil || lastTxn(snapshot, q.id) < b.id {
+	if err != nil || lastTxn(snapshot, r.id) < b.id {
 		return nil, err
 	}
-	versions, err := q.versionsOf(ctx, table, b)
+	versions, err := r.versionsOf(ctx, table, b)
 	if err != nil {
 		return nil, fmt.Errorf("dead-letter table: %w", err)
 	}
@@ -159,7 +158,7 @@ func (q *Query) committedLetters(ctx context.Context, b *batch) (recordSet, erro
 }
 
 // versionsOf are the versions of the dead-letter table with letters of a batch.
-func (q *Query) versionsOf(ctx context.Context, table *delta.Table, b *batch) (versions []int64, err error) {
+func (r *run) versionsOf(ctx context.Context, table *delta.Table, b *batch) (versions []int64, err error) {
 	for limit := 16; ; limit *= 16 {
 		history, err := table.History(ctx, limit)
 		if err != nil {
@@ -169,7 +168,7 @@ func (q *Query) versionsOf(ctx context.Context, table *delta.Table, b *batch) (v
 		for _, entry := range history {
 			batch, err := strconv.ParseInt(entry.OperationParameters["epochId"], 10, 64)
 			switch {
-			case err != nil || entry.OperationParameters["queryId"] != q.id:
+			case err != nil || entry.OperationParameters["queryId"] != r.id:
 			case batch == b.id:
 				versions = append(versions, entry.Version)
 			case batch < b.id:

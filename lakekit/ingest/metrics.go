@@ -179,9 +179,7 @@ func (h Histogram) with(seconds float64) Histogram {
 	return Histogram{h.Count + 1, h.Seconds + seconds, within}
 }
 
-// Metrics are the query's totals and lag.
-func (q *Query) Metrics() Metrics {
-	m := q.meter
+func (m *meter) metrics() Metrics {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	totals := m.totals

@@ -15,8 +15,7 @@ import (
 // not before that one, and not before nothing was left to read.
 func TestLag(t *testing.T) {
 	clock := &setClock{now: time.Unix(1000, 0)}
-	q := &Query{meter: newMeter(clock)}
-	m := q.meter
+	m := newMeter(clock)
 	offsets := func(zero, one int64) api.PartitionOffsets {
 		return api.PartitionOffsets{testTopic: {0: zero, 1: one}}
 	}
@@ -32,7 +31,7 @@ func TestLag(t *testing.T) {
 		for i := range want {
 			want[i].Topic, want[i].Partition = testTopic, int32(i)
 		}
-		if got := q.Metrics().Lag; !slices.Equal(got, want) {
+		if got := m.metrics().Lag; !slices.Equal(got, want) {
 			t.Errorf("%s: %v, want %v", when, got, want)
 		}
 	}
@@ -47,7 +46,7 @@ func TestLag(t *testing.T) {
 	read(0, 700)
 	m.batch(offsets(5, 0), map[string]int64{"addBatch": 40})
 	check("half of it read", PartitionLag{Records: 5, Since: time.Unix(700, 0).UTC()}, PartitionLag{})
-	if got := q.Metrics().InputBytes; got != 20 {
+	if got := m.metrics().InputBytes; got != 20 {
 		t.Errorf("%d bytes read, want 20", got)
 	}
 
@@ -85,7 +84,7 @@ func TestLagBesideOddTimestamps(t *testing.T) {
 		}})
 		m.batch(api.PartitionOffsets{topic: {0: 1}}, nil)
 		want := []PartitionLag{{Topic: topic, Records: 1, Since: test.want}}
-		if got := (&Query{meter: m}).Metrics().Lag; !slices.Equal(got, want) {
+		if got := m.metrics().Lag; !slices.Equal(got, want) {
 			t.Errorf("%s: %v, want %v", test.name, got, want)
 		}
 	}

@@ -268,3 +268,6 @@ func (t Trigger) String() string {
 }
 
 func joinTopics(topics []string) string { return strings.Join(topics, ", ") }
+
+// folder is a bucket's root as people write it.
+func folder(bucket blob.Bucket) string { return strings.TrimSuffix(bucket.URI(""), "/") }

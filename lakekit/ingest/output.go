@@ -14,20 +14,25 @@ import (
 // output collects the rows of one batch for one table and uploads them as
 // data files: one at the end, or one each time they reach the limit.
 type output struct {
-	table    *delta.Table
-	snapshot *delta.Snapshot // the commit is planned from
-	limit    int64           // bytes in memory
-	// open prepares table and snapshot when the first rows come; nil when they
-	// are there.
-	open func(context.Context) error
+	limit int64 // bytes in memory
+	// open prepares the table when the first rows come, and pins the version that
+	// the commit is planned from.
+	open func(context.Context) (*delta.Snapshot, error)
 
-	mu      sync.Mutex
-	opened  bool
-	pending []arrow.RecordBatch
-	bytes   int64
-	rows    int64
-	files   []delta.Add
+	mu       sync.Mutex
+	snapshot *delta.Snapshot // nil until then
+	pending  []arrow.RecordBatch
+	bytes    int64
+	rows     int64
+	files    []delta.Add
 }
+
+// newOutput is one for a table that is open.
+func newOutput(snapshot *delta.Snapshot, limit int64) *output {
+	return &output{snapshot: snapshot, limit: limit}
+}
+
+func (o *output) table() *delta.Table { return o.snapshot.Table() }
 
 // add takes over a record batch of about that many bytes.
 func (o *output) add(ctx context.Context, rows arrow.RecordBatch, bytes int64) error {
@@ -52,13 +57,13 @@ func (o *output) uploadLocked(ctx context.Context) error {
 	if len(o.pending) == 0 {
 		return nil
 	}
-	if o.open != nil && !o.opened {
-		if err := o.open(ctx); err != nil {
+	if o.snapshot == nil {
+		var err error
+		if o.snapshot, err = o.open(ctx); err != nil {
 			return err
 		}
-		o.opened = true
 	}
-	files, err := o.table.WriteFiles(ctx, o.pending...)
+	files, err := o.table().WriteFiles(ctx, o.pending...)
 	if err != nil {
 		return fmt.Errorf("write data files: %w", err)
 	}
@@ -86,7 +91,7 @@ func (o *output) discard(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupTimeout)
 	defer cancel()
-	if err := o.table.Bucket().Delete(ctx, keys...); err != nil {
+	if err := o.table().Bucket().Delete(ctx, keys...); err != nil {
 		return fmt.Errorf("delete files that were not committed (the next vacuum will): %w", err)
 	}
 	return nil

@@ -397,14 +397,13 @@ func TestParseTrigger(t *testing.T) {
 
 // Auto compaction yields while the lag grows from batch to batch.
 func TestFallingBehind(t *testing.T) {
-	q := &Query{}
+	c := &compaction{due: make(chan struct{}, 1)}
 	for _, step := range []struct {
 		lag  int64
 		want bool
 	}{{0, false}, {100, true}, {100, false}, {50, false}, {51, true}, {0, false}} {
-		b := &batch{entry: offsetsEntry{end: api.PartitionOffsets{testTopic: {0: 1000}}}}
-		q.committedBatch(b, api.PartitionOffsets{testTopic: {0: 1000 + step.lag}})
-		if got := q.fallingBehind(); got != step.want {
+		c.batchDone(step.lag)
+		if got := c.fallingBehind(); got != step.want {
 			t.Errorf("lag %d: %v, want %v", step.lag, got, step.want)
 		}
 	}

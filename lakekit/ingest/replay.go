@@ -177,7 +177,7 @@ func (r *replayer) plan(ctx context.Context) (planned bool, remaining int64, err
 		number:  max(lastTxn(table, r.appID), lastTxn(letters, r.appID)) + 1,
 		TableID: table.Metadata().ID, TableVersion: table.Version(),
 	}
-	data := &output{table: r.table, limit: r.options.BufferBytes / 4}
+	data := newOutput(table, r.options.BufferBytes/4)
 	if remaining, err = r.decode(ctx, table, letters, round, data); err != nil {
 		return false, 0, errors.Join(err, data.discard(ctx))
 	}
@@ -284,7 +284,7 @@ func (r *replayer) carryOut(ctx context.Context, round *replayRound) (moved int6
 			return 0, err
 		}
 		if !done {
-			return 0, r.abandon(ctx, round)
+			return 0, r.abandon(ctx, table, round)
 		}
 	}
 	if err := r.removeLetters(ctx, round); err != nil {
@@ -371,7 +371,7 @@ func (r *replayer) tryRemove(ctx context.Context, round *replayRound, gone map[l
 	if err != nil || lastTxn(snapshot, r.appID) >= round.number {
 		return err
 	}
-	left := &output{table: r.letters, limit: r.options.BufferBytes / 8}
+	left := newOutput(snapshot, r.options.BufferBytes/8)
 	if err := without(ctx, snapshot, gone, left); err != nil {
 		return errors.Join(err, left.discard(ctx))
 	}
@@ -438,12 +438,13 @@ func without(ctx context.Context, snapshot *delta.Snapshot, gone map[letterID]bo
 
 // abandon takes back a round that was never begun. The plan goes first: without
 // it nobody commits the files.
-func (r *replayer) abandon(ctx context.Context, round *replayRound) error {
+func (r *replayer) abandon(ctx context.Context, table *delta.Snapshot, round *replayRound) error {
 	if err := r.forget(ctx, round); err != nil {
 		return err
 	}
-	o := &output{table: r.table, files: round.Adds}
-	return o.discard(ctx)
+	rows := newOutput(table, 0)
+	rows.files = round.Adds
+	return rows.discard(ctx)
 }
 
 func (r *replayer) forget(ctx context.Context, round *replayRound) error {

@@ -8,118 +8,175 @@ import (
 	"maps"
 	"slices"
 	"strings"
-
-	"github.com/google/uuid"
+	"sync"
 
 	confluent "github.com/confluentinc/confluent-kafka-go/v2/kafka"
+	"github.com/google/uuid"
 
 	"taxilake/lakekit/api"
 	"taxilake/lakekit/delta"
 )
 
+// Start starts a streaming query, which lives until Stop, an error, or the
+// end of its trigger, whatever becomes of ctx. It returns when the query has
+// opened table, topics and checkpoint, with an error of errors.go if it must
+// not run; or, with a query that waits for them, when broker or store do not
+// answer.
+func Start(ctx context.Context, options Options) (*Query, error) {
+	options, err := options.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	if err := options.arm(); err != nil {
+		return nil, err
+	}
+	source, err := newSource(options.Kafka, options.Subscribe, options.BufferBytes/8)
+	if err != nil {
+		return nil, err
+	}
+	runID := uuid.NewString()
+	log := options.Logger.With("query", options.Name, "run", runID)
+	r := &run{
+		options:    options,
+		runID:      runID,
+		log:        log,
+		done:       make(chan struct{}),
+		status:     newStatus(options, runID),
+		meter:      newMeter(options.Clock),
+		waiters:    &waiters{wake: make(chan struct{}, 1)},
+		compaction: &compaction{log: log, due: make(chan struct{}, 1)},
+		checkpoint: checkpoint{options.Checkpoint},
+		source:     source,
+		committed:  -1,
+	}
+	q := &Query{run: r}
+	r.ctx, q.cancel = context.WithCancel(context.WithoutCancel(ctx))
+	r.stopping, q.requestStop = context.WithCancelCause(r.ctx)
+	ready := make(chan struct{}) // initialized, or waiting
+	go func() {
+		defer close(r.done)
+		defer q.cancel()
+		r.live(sync.OnceFunc(func() { close(ready) }))
+	}()
+	select {
+	case <-ready:
+	case <-r.done:
+	case <-ctx.Done():
+		q.cancel()
+		<-r.done
+		return nil, ctx.Err()
+	}
+	if err := q.Err(); err != nil {
+		<-r.done
+		return nil, err
+	}
+	return q, nil
+}
+
 // initialize opens the table and the checkpoint, and refuses what could not
 // go on exactly; only after all checks does it write. After an error it can be
 // called again.
-func (q *Query) initialize(ctx context.Context) error {
+func (r *run) initialize(ctx context.Context) error {
 	// Another run may be active: what it has committed before the table is looked
 	// at must be in it, and what is in it must be planned when we look after.
-	committed, err := q.checkpoint.lastCommitted(ctx)
+	committed, err := r.checkpoint.lastCommitted(ctx)
 	if err != nil {
 		return err
 	}
-	snapshot, err := q.openTable(ctx)
+	snapshot, err := r.openTable(ctx)
 	if err != nil {
 		return err
 	}
-	if err := q.checkFolders(ctx); err != nil {
+	if err := r.checkFolders(ctx); err != nil {
 		return err
 	}
-	state, err := q.checkpoint.load(ctx)
+	state, err := r.checkpoint.load(ctx)
 	if err != nil {
 		return err
 	}
-	q.setID(cmp.Or(state.queryID, q.ID(), uuid.NewString()))
-	bound, err := q.checkpoint.readBinding(ctx)
+	r.id = cmp.Or(state.queryID, r.id, uuid.NewString())
+	r.status.setID(r.id)
+	bound, err := r.checkpoint.readBinding(ctx)
 	if err != nil {
 		return err
 	}
-	topicIDs, partitions, err := q.describe()
+	topicIDs, partitions, err := r.describe()
 	if errors.Is(err, errUnknownTopic) {
-		return q.missingTopic(err, state.isNew)
+		return r.missingTopic(err, state.isNew)
 	}
 	if err != nil {
 		return err
 	}
-	if err := q.checkTopicIDs(bound, topicIDs, state.initial != nil); err != nil {
+	if err := r.checkTopicIDs(bound, topicIDs, state.initial != nil); err != nil {
 		return err
 	}
 	if state.isNew {
-		err = q.checkNew(snapshot)
+		err = r.checkNew(snapshot)
 	} else {
-		err = q.checkResumed(snapshot, committed, state, bound)
+		err = r.checkResumed(snapshot, committed, state, bound)
 	}
 	if err != nil {
 		return err
 	}
-	if err := q.checkEnd(partitions); err != nil {
+	if err := r.checkEnd(partitions); err != nil {
 		return err
 	}
 	begins := state.isNew && state.initial == nil
 	if begins {
-		if state.start, err = q.chooseStart(partitions); err != nil {
+		if state.start, err = r.chooseStart(partitions); err != nil {
 			return err
 		}
 	}
 	if state.queryID == "" {
-		if err := q.checkpoint.writeQueryID(ctx, q.id); err != nil {
+		if err := r.checkpoint.writeQueryID(ctx, r.id); err != nil {
 			return err
 		}
 	}
-	if err := q.bind(ctx, bound, snapshot.Metadata().ID, topicIDs, state); err != nil {
+	if err := r.bind(ctx, bound, snapshot.Metadata().ID, topicIDs, state); err != nil {
 		return err
 	}
 	if begins {
-		if err := q.checkpoint.writeInitial(ctx, state.start); err != nil {
+		if err := r.checkpoint.writeInitial(ctx, state.start); err != nil {
 			return err
 		}
 	}
-	q.resume(state)
+	r.resume(state)
 	return nil
 }
 
 // checkFolders refuses folders that are partly another table's or checkpoint's.
-func (q *Query) checkFolders(ctx context.Context) error {
-	if err := delta.CheckFolder(ctx, q.options.Table, delta.TableOwner); err != nil {
+func (r *run) checkFolders(ctx context.Context) error {
+	if err := delta.CheckFolder(ctx, r.options.Table, delta.TableOwner); err != nil {
 		return err
 	}
-	if err := delta.CheckFolder(ctx, q.options.Checkpoint, delta.CheckpointOwner); err != nil {
+	if err := delta.CheckFolder(ctx, r.options.Checkpoint, delta.CheckpointOwner); err != nil {
 		return err
 	}
-	return delta.CheckFolder(ctx, q.options.DeadLetters, delta.TableOwner)
+	return delta.CheckFolder(ctx, r.options.DeadLetters, delta.TableOwner)
 }
 
-func (q *Query) openTable(ctx context.Context) (*delta.Snapshot, error) {
-	table, err := delta.Open(ctx, q.options.Table)
+func (r *run) openTable(ctx context.Context) (*delta.Snapshot, error) {
+	table, err := delta.Open(ctx, r.options.Table)
 	if errors.Is(err, delta.ErrNotTable) {
-		return nil, fmt.Errorf("there is no table at %s to stream into, create it first: %w", folder(q.options.Table), err)
+		return nil, fmt.Errorf("there is no table at %s to stream into, create it first: %w", folder(r.options.Table), err)
 	}
 	if err != nil {
 		return nil, err
 	}
-	q.table = table
+	r.table = table
 	snapshot, err := table.Snapshot(ctx)
 	if err != nil {
 		return nil, err
 	}
 	fields := snapshot.Schema().Fields
-	if q.options.addsHeaders(snapshot.Schema()) {
+	if r.options.addsHeaders(snapshot.Schema()) {
 		fields = append(slices.Clip(fields), headersField)
 	}
 	schema, err := delta.Schema{Fields: fields}.Arrow()
 	if err != nil {
 		return nil, err
 	}
-	decoder, err := newDecoder(schema, q.options.decoder())
+	decoder, err := newDecoder(schema, r.options.decoder())
 	if err != nil {
 		return nil, fmt.Errorf("%w: table %s: %w", ErrOptions, table.URI(), err)
 	}
@@ -127,23 +184,23 @@ func (q *Query) openTable(ctx context.Context) (*delta.Snapshot, error) {
 	return snapshot, nil
 }
 
-func (q *Query) missingTopic(err error, isNew bool) error {
+func (r *run) missingTopic(err error, isNew bool) error {
 	if isNew {
 		return fmt.Errorf("%w: %w; create it first", ErrTopicMissing, err)
 	}
 	return fmt.Errorf("%w: %w; it was deleted, and the checkpoint %s is of no use for a new one: reset topic, table and checkpoint together",
-		ErrTopicMissing, err, folder(q.checkpoint.bucket))
+		ErrTopicMissing, err, folder(r.checkpoint.bucket))
 }
 
 // checkTopicIDs compares the topics with those the offsets were recorded for.
-func (q *Query) checkTopicIDs(bound binding, now map[string]string, haveOffsets bool) error {
+func (r *run) checkTopicIDs(bound binding, now map[string]string, haveOffsets bool) error {
 	if !haveOffsets {
 		return nil
 	}
 	for topic, id := range now {
 		if before := bound.Topics[topic]; before != "" && before != id {
 			return fmt.Errorf("%w: %s has the id %s, the offsets in the checkpoint %s are of the one with the id %s; reset topic, table and checkpoint together, or keep the table and start with a new checkpoint and startingOffsets by JSON, such as {%q:{\"0\":0}}",
-				ErrTopicRecreated, topic, id, folder(q.checkpoint.bucket), before, topic)
+				ErrTopicRecreated, topic, id, folder(r.checkpoint.bucket), before, topic)
 		}
 	}
 	return nil
@@ -154,8 +211,8 @@ func (q *Query) checkTopicIDs(bound binding, now map[string]string, haveOffsets 
 // one ended. Starting offsets by JSON say where. Spark's streams use their
 // query id, other writers names of their own, so that every id counts but those
 // of replays, which follow a stream.
-func (q *Query) checkNew(snapshot *delta.Snapshot) error {
-	if strings.HasPrefix(strings.TrimSpace(q.options.StartingOffsets), "{") {
+func (r *run) checkNew(snapshot *delta.Snapshot) error {
+	if strings.HasPrefix(strings.TrimSpace(r.options.StartingOffsets), "{") {
 		return nil
 	}
 	txns := slices.DeleteFunc(slices.Collect(maps.Values(snapshot.Txns())), func(txn delta.Txn) bool { return isReplay(txn.AppID) })
@@ -166,15 +223,15 @@ func (q *Query) checkNew(snapshot *delta.Snapshot) error {
 		return cmp.Or(cmp.Compare(a.LastUpdated, b.LastUpdated), cmp.Compare(a.AppID, b.AppID))
 	})
 	return fmt.Errorf("%w: %s was written by the query %s up to its batch %d, and %s is a new checkpoint; bring the checkpoint back, reset table and checkpoint together, or say by startingOffsets JSON from which offset of each partition to go on (-2, the earliest, if nothing of these topics is in the table)",
-		ErrCheckpointMissing, q.table.URI(), last.AppID, last.Version, folder(q.checkpoint.bucket))
+		ErrCheckpointMissing, r.table.URI(), last.AppID, last.Version, folder(r.checkpoint.bucket))
 }
 
 // checkResumed refuses a table that does not hold what the checkpoint says
 // was committed.
-func (q *Query) checkResumed(snapshot *delta.Snapshot, committed int64, state checkpointState, bound binding) error {
+func (r *run) checkResumed(snapshot *delta.Snapshot, committed int64, state checkpointState, bound binding) error {
 	if bound.TableID != "" {
-		q.bound = bound
-		if err := q.checkTable(snapshot); err != nil {
+		r.bound = bound
+		if err := r.checkTable(snapshot); err != nil {
 			return err
 		}
 	}
@@ -184,16 +241,16 @@ func (q *Query) checkResumed(snapshot *delta.Snapshot, committed int64, state ch
 	}
 	if txn.Version < committed {
 		return fmt.Errorf("%w: by the checkpoint %s batch %d was committed, but %s has the query's batches only to %d; reset table and checkpoint together, or give the table a new checkpoint",
-			ErrTableReplaced, folder(q.checkpoint.bucket), committed, q.table.URI(), txn.Version)
+			ErrTableReplaced, folder(r.checkpoint.bucket), committed, r.table.URI(), txn.Version)
 	}
 	if txn.Version > state.planned {
 		return fmt.Errorf("%w: %s has batch %d of this query, the checkpoint %s only plans to %d; bring the newer checkpoint back, or reset table and checkpoint together",
-			ErrCheckpointMissing, q.table.URI(), txn.Version, folder(q.checkpoint.bucket), state.planned)
+			ErrCheckpointMissing, r.table.URI(), txn.Version, folder(r.checkpoint.bucket), state.planned)
 	}
-	for _, topic := range q.options.Subscribe {
+	for _, topic := range r.options.Subscribe {
 		if _, read := state.initial[topic]; read && state.start[topic] == nil && state.entry.end[topic] == nil && bound.Left[topic] == nil {
 			return fmt.Errorf("%w: subscribe names %s, which this query has read before, but the checkpoint %s does not know any more up to where, so that its records would be there twice; take %s out of subscribe, and stream it with a checkpoint of its own and startingOffsets by JSON, such as {%q:{\"0\":1200}}",
-				ErrOptions, topic, folder(q.checkpoint.bucket), topic, topic)
+				ErrOptions, topic, folder(r.checkpoint.bucket), topic, topic)
 		}
 	}
 	return nil
@@ -201,32 +258,32 @@ func (q *Query) checkResumed(snapshot *delta.Snapshot, committed int64, state ch
 
 // bind records which table and topics the checkpoint belongs to, and where the
 // topics stand that it may forget.
-func (q *Query) bind(ctx context.Context, before binding, tableID string, topicIDs map[string]string, state checkpointState) error {
+func (r *run) bind(ctx context.Context, before binding, tableID string, topicIDs map[string]string, state checkpointState) error {
 	end := state.entry.end
 	if state.isNew {
 		end = state.start
 	}
-	q.bound = binding{TableID: tableID, Topics: maps.Clone(before.Topics), Left: before.leave(state.start, end, q.options.Subscribe)}
-	if q.bound.Topics == nil {
-		q.bound.Topics = map[string]string{}
+	r.bound = binding{TableID: tableID, Topics: maps.Clone(before.Topics), Left: before.leave(state.start, end, r.options.Subscribe)}
+	if r.bound.Topics == nil {
+		r.bound.Topics = map[string]string{}
 	}
-	maps.Copy(q.bound.Topics, topicIDs)
-	if q.bound.equal(before) {
+	maps.Copy(r.bound.Topics, topicIDs)
+	if r.bound.equal(before) {
 		return nil
 	}
-	return q.checkpoint.writeBinding(ctx, q.bound)
+	return r.checkpoint.writeBinding(ctx, r.bound)
 }
 
-func (q *Query) chooseStart(partitions map[string][]int32) (api.PartitionOffsets, error) {
-	where, err := parseStartingOffsets(q.options.StartingOffsets)
+func (r *run) chooseStart(partitions map[string][]int32) (api.PartitionOffsets, error) {
+	where, err := parseStartingOffsets(r.options.StartingOffsets)
 	if err != nil {
 		return nil, err
 	}
-	earliest, err := q.offsets(partitions, confluent.EarliestOffsetSpec)
+	earliest, err := r.offsets(partitions, confluent.EarliestOffsetSpec)
 	if err != nil {
 		return nil, err
 	}
-	latest, err := q.offsets(partitions, confluent.LatestOffsetSpec)
+	latest, err := r.offsets(partitions, confluent.LatestOffsetSpec)
 	if err != nil {
 		return nil, err
 	}
@@ -245,8 +302,8 @@ func (q *Query) chooseStart(partitions map[string][]int32) (api.PartitionOffsets
 	return start, nil
 }
 
-func (q *Query) checkEnd(partitions map[string][]int32) error {
-	until, err := parseEndingOffsets(q.options.EndingOffsets)
+func (r *run) checkEnd(partitions map[string][]int32) error {
+	until, err := parseEndingOffsets(r.options.EndingOffsets)
 	if err != nil {
 		return err
 	}
@@ -256,8 +313,8 @@ func (q *Query) checkEnd(partitions map[string][]int32) error {
 // chooseEnd is where a query with AvailableNow ends: at the offsets that were
 // asked for, or at the latest, and not before what is committed. A partition
 // whose offsets went back stays so, to be noticed.
-func (q *Query) chooseEnd(latest api.PartitionOffsets) (api.PartitionOffsets, error) {
-	until, err := parseEndingOffsets(q.options.EndingOffsets)
+func (r *run) chooseEnd(latest api.PartitionOffsets) (api.PartitionOffsets, error) {
+	until, err := parseEndingOffsets(r.options.EndingOffsets)
 	if err != nil {
 		return nil, err
 	}
@@ -267,7 +324,7 @@ func (q *Query) chooseEnd(latest api.PartitionOffsets) (api.PartitionOffsets, er
 	}
 	for topic, partitions := range end {
 		for partition, offset := range partitions {
-			last, from := latest[topic][partition], q.start[topic][partition]
+			last, from := latest[topic][partition], r.start[topic][partition]
 			if last >= from {
 				last = max(from, min(last, offset))
 			}
@@ -277,45 +334,14 @@ func (q *Query) chooseEnd(latest api.PartitionOffsets) (api.PartitionOffsets, er
 	return end, nil
 }
 
-// settle records where the topics stand that the plan after a batch may forget.
-func (q *Query) settle(ctx context.Context, b *batch) error {
-	bound := q.bound
-	bound.Left = bound.leave(b.entry.end, b.entry.end, q.options.Subscribe)
-	if bound.equal(q.bound) {
-		return nil
-	}
-	if err := q.checkpoint.writeBinding(ctx, bound); err != nil {
-		return err
-	}
-	q.bound = bound
-	return nil
-}
-
-// places are those of a plan, and of the topics that it does not know the ones
-// where they were left.
-func (q *Query) places(planned api.PartitionOffsets) api.PartitionOffsets {
-	places := api.PartitionOffsets{}
-	maps.Copy(places, q.bound.Left)
-	maps.Copy(places, planned)
-	return places
-}
-
-// nextStart is where the plan after one that ended there begins.
-func (q *Query) nextStart(end api.PartitionOffsets) api.PartitionOffsets {
-	start := q.places(end)
-	maps.DeleteFunc(start, func(topic string, _ map[int32]int64) bool { return !slices.Contains(q.options.Subscribe, topic) })
-	return start
-}
-
 // resume sets the query to what the checkpoint says.
-func (q *Query) resume(state checkpointState) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	q.committed, q.conf, q.start = state.committed, state.entry.conf, q.nextStart(state.start)
-	if q.conf == nil {
-		q.conf = []byte(sessionConf)
+func (r *run) resume(state checkpointState) {
+	r.committed, r.conf, r.start = state.committed, state.entry.conf, r.nextStart(state.start)
+	if r.conf == nil {
+		r.conf = []byte(sessionConf)
 	}
+	r.status.setBatch(r.committed)
 	if state.planned > state.committed {
-		q.planned = &batch{id: state.planned, start: q.places(state.start), entry: state.entry, replayed: true}
+		r.planned = &batch{id: state.planned, start: r.places(state.start), entry: state.entry, replayed: true}
 	}
 }
