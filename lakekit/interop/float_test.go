@@ -247,6 +247,36 @@ func TestRealTimesInConditions(t *testing.T) {
 	}
 }
 
+// TestRealTexts: where a text is made of another type or compared with one, it is
+// Spark's.
+func TestRealTexts(t *testing.T) {
+	spark.need(t)
+	dir := t.TempDir()
+	types := schema("id", delta.Long, "began", delta.Timestamp, "x", delta.Double, "f", delta.Float, "dec", delta.Decimal{Precision: 10, Scale: 2}, "n", delta.Integer)
+	table := create(t, dir, delta.Definition{Schema: types})
+	for _, row := range []string{
+		`{"id":1,"began":"2010-04-11T01:02:03.5Z","x":1e10,"f":0.1,"dec":1.5,"n":7}`, `{"id":2,"began":"2010-04-12T00:00:00Z","x":1.25e-7,"f":12345678,"dec":12,"n":12}`, `{"id":3}`,
+	} {
+		must[int64](t)(table.Append(t.Context(), delta.AppendOptions{}, records(t, types, "["+row+"]")))
+	}
+	const zone = "Asia/Shanghai"
+	for _, statement := range []string{
+		"SELECT id, began || '', '' || x, concat(began, '/', f), concat_ws(',', began, x), CAST(x AS STRING), CAST(f AS STRING) FROM T WHERE id < 3 ORDER BY id",
+		"SELECT id, substring(began, 1, 13), length(began), replace(began, '-', '/'), upper(max(began)), lower(x), left(date_trunc('DAY', began), 16) FROM T GROUP BY id, began, x ORDER BY id",
+		"SELECT id FROM T WHERE dec > '1.499' OR began LIKE '2010-04-12 08%' ORDER BY id",
+		"SELECT id FROM T WHERE dec = '1.501' OR dec = '12.000' OR '1.5' = dec ORDER BY id",
+		"SELECT id FROM T WHERE dec IN ('1.5', '12.001') OR dec BETWEEN '11.999' AND '12.001' ORDER BY id",
+		"SELECT id FROM T WHERE x LIKE '1.%E%' OR n = '12' ORDER BY id",
+	} {
+		sameAnswer(t, "ours", dir, statement, zone, sparkAnswer(t, dir, statement, zone))
+	}
+	engine := must[*query.Engine](t)(sql())
+	_, err := engine.Query(t.Context(), "SELECT id FROM t WHERE n > '7.5'", query.Request{Tables: func(context.Context, string) (*delta.Table, error) { return table, nil }})
+	if err == nil || !strings.Contains(err.Error(), "'7.5' is no whole number") {
+		t.Errorf("the error is %v", err)
+	}
+}
+
 // onTable puts the table at dir where a statement says T.
 func onTable(statement, dir string) string {
 	return strings.NewReplacer(" T ", " delta.`"+dir+"` ", " T)", " delta.`"+dir+"`)").Replace(statement + " ")

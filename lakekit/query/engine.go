@@ -384,10 +384,8 @@ func (b *sandbox) install(ctx context.Context, sources []*source) error {
 // query runs the statement that was parsed last.
 func (b *sandbox) query(ctx context.Context, s *statement, sources []*source, request Request) (*api.Result, error) {
 	run := &runRequest{MaxRows: request.maxRows(), Result: b.engine.options.Result, Tables: map[int]int{}}
-	floats := false
 	for i, source := range sources {
 		schema := source.snapshot.Schema()
-		floats = floats || hasFloats(schema)
 		for _, f := range schema.Fields {
 			run.Columns = append(run.Columns, f.Name)
 		}
@@ -401,9 +399,6 @@ func (b *sandbox) query(ctx context.Context, s *statement, sources []*source, re
 				run.Tables[ref.Start] = i
 			}
 		}
-	}
-	if !floats { // then the types do not matter
-		run.Schemas, run.Tables = nil, nil
 	}
 	result, err := b.rows(ctx, run, request.Each)
 	if err != nil {

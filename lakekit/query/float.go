@@ -10,20 +10,19 @@ import (
 // promoteFloats makes doubles of floats where the statement compares or
 // computes them with another type, as Spark does (ANSI Compliance, Type
 // Promotion and Precedence): DuckDB makes floats of the others, and 0.1 as a
-// float is another number. Comparing two floats as doubles changes nothing.
-func (s *parsedStatement) promoteFloats(tables map[int]delta.Schema) {
+// float is another number. Comparing two floats as doubles changes nothing. So it
+// does with decimals that are compared with texts, which DuckDB rounds to them; it
+// refuses to round a text to a whole number. What is made a text is Spark's.
+func (s *parsedStatement) promoteFloats(tables map[int]delta.Schema) error {
 	p := promotion{statement: s, tables: tables, edits: map[int]edit{}}
 	p.visit(s.tree, nil)
 	for _, e := range p.edits {
 		s.edits = append(s.edits, e)
 	}
-}
-
-func hasFloats(t delta.DataType) bool {
-	if group, ok := t.(delta.Schema); ok {
-		return slices.ContainsFunc(group.Fields, func(f delta.Field) bool { return hasFloats(f.Type) })
+	if p.refused != nil {
+		return p.refused
 	}
-	return t == delta.Float
+	return nil
 }
 
 // promotion walks DuckDB's syntax tree.
@@ -31,6 +30,7 @@ type promotion struct {
 	statement *parsedStatement
 	tables    map[int]delta.Schema // by their byte of the statement
 	edits     map[int]edit         // by their byte of the statement
+	refused   *Error
 }
 
 // scope is what a SELECT reads from: the tables by alias. Those of other
@@ -69,6 +69,12 @@ func (p *promotion) visit(node any, in *scope) {
 			p.promote(in, true, node["child"])
 		case node["class"] == "FUNCTION" && slices.Contains(computing, name) && len(operands) == 2:
 			p.promote(in, name == "/", operands...)
+		case node["class"] == "FUNCTION" && slices.Contains(ofTexts, strings.ToLower(name)):
+			for _, operand := range operands {
+				if p.hasOwnText(in, operand) {
+					p.around(operand, "spark_text(", ")")
+				}
+			}
 		}
 		for _, child := range node {
 			p.visit(child, in)
@@ -99,6 +105,9 @@ func (p *promotion) addTables(in *scope, from any) {
 // nothing to lose. Where one ends cannot always be told; then the others are cast,
 // which are doubles to Spark, too.
 func (p *promotion) promote(in *scope, always bool, operands ...any) {
+	for _, operand := range operands {
+		p.compareTexts(in.columnType(operand), operand, operands)
+	}
 	var others []any
 	missed := false
 	for _, operand := range operands {
@@ -119,6 +128,63 @@ func (p *promotion) promote(in *scope, always bool, operands ...any) {
 	}
 }
 
+// ofTexts are functions and operators that make texts of what they are given;
+// ~~ is LIKE.
+var ofTexts = []string{
+	"||", "concat", "concat_ws", "~~", "!~~", "like_escape", "not_like_escape", "length", "lower", "upper", "substring", "substr", "left", "right",
+	"replace", "split", "trim", "ltrim", "rtrim", "lpad", "rpad", "contains", "starts_with", "startswith", "endswith", "instr", "regexp_matches",
+	"regexp_replace", "regexp_extract", "string_agg", "listagg",
+}
+
+// givingInstants are functions whose result is one.
+var givingInstants = []string{"to_timestamp", "date_trunc", "now", "current_timestamp", "from_utc_timestamp", "to_utc_timestamp"}
+
+// hasOwnText tells what Spark writes in another way than DuckDB, see spark_text.
+func (p *promotion) hasOwnText(in *scope, expression any) bool {
+	node, _ := expression.(map[string]any)
+	switch node["class"] {
+	case "COLUMN_REF":
+		t := in.columnType(node)
+		return t == delta.Timestamp || t == delta.Double || t == delta.Float
+	case "CAST":
+		t, _ := node["cast_type"].(map[string]any)
+		return slices.Contains([]any{"TIMESTAMP WITH TIME ZONE", "DOUBLE", "FLOAT"}, t["id"])
+	case "FUNCTION":
+		name, _ := node["function_name"].(string)
+		children, _ := node["children"].([]any)
+		return slices.Contains(givingInstants, strings.ToLower(name)) || slices.Contains(keepingFloats, strings.ToLower(name)) && len(children) == 1 && p.hasOwnText(in, children[0])
+	}
+	return false
+}
+
+// compareTexts is for a column of a type among what it is compared with.
+func (p *promotion) compareTexts(t delta.DataType, column any, operands []any) {
+	_, isDecimal := t.(delta.Decimal)
+	isWhole := t == delta.Long || t == delta.Integer || t == delta.Short || t == delta.Byte
+	for _, operand := range operands {
+		node, _ := operand.(map[string]any)
+		value, ok := textConstant(node)
+		switch {
+		case ok && isDecimal:
+			p.cast(column)
+			return
+		case ok && isWhole && isFixed(value) && strings.ContainsAny(value, ".eE") && p.refused == nil:
+			at := p.statement.back(location(node))
+			p.refused = p.statement.errorAt(at, "'%.40s' is no whole number, as the column has that it stands beside", value)
+			p.refused.Hint = "write the number without quotes"
+		}
+	}
+}
+
+// columnType is nil for what is no column.
+func (in *scope) columnType(expression any) delta.DataType {
+	node, _ := expression.(map[string]any)
+	if node["class"] != "COLUMN_REF" {
+		return nil
+	}
+	return in.typeOf(columnNames(node))
+}
+
 // keepingFloats are functions and operators whose result has the type of what
 // they are given.
 var keepingFloats = []string{"min", "max", "first", "last", "any_value", "abs", "+", "-", "*", "%"}
@@ -127,7 +193,7 @@ func (p *promotion) isFloat(in *scope, expression any) bool {
 	node, _ := expression.(map[string]any)
 	switch node["class"] {
 	case "COLUMN_REF":
-		t := in.typeOf(columnNames(node))
+		t := in.columnType(node)
 		return t == delta.Float || t == delta.Short || t == delta.Byte // which floats hold
 	case "CAST":
 		t, _ := node["cast_type"].(map[string]any)
@@ -192,7 +258,9 @@ func memberType(t delta.DataType, names []string) delta.DataType {
 }
 
 // cast makes a double of an operand; false if it cannot be told where that ends.
-func (p *promotion) cast(operand any) bool {
+func (p *promotion) cast(operand any) bool { return p.around(operand, "CAST(", " AS DOUBLE)") }
+
+func (p *promotion) around(operand any, before, behind string) bool {
 	node, _ := operand.(map[string]any)
 	s := p.statement
 	start := s.back(location(node))
@@ -219,8 +287,8 @@ func (p *promotion) cast(operand any) bool {
 		return false
 	}
 	end := s.tokens[last].end
-	p.edits[start] = edit{start, start, "CAST("}
-	p.edits[end] = edit{end, end, " AS DOUBLE)"}
+	p.edits[start] = edit{start, start, before}
+	p.edits[end] = edit{end, end, behind}
 	return true
 }
 

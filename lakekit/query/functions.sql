@@ -13,15 +13,28 @@ CREATE MACRO spark_unit(unit) AS
 -- A number without what is behind the point, for CAST(x AS INT).
 CREATE MACRO spark_whole(x) AS CASE
   WHEN typeof(x) IN ('FLOAT', 'DOUBLE') THEN CAST(system.main.trunc(try_cast(x AS DOUBLE)) AS BIGINT)
-  WHEN typeof(x) LIKE 'DECIMAL%' THEN CAST(split_part(CAST(x AS VARCHAR), '.', 1) AS BIGINT) ELSE CAST(x AS BIGINT) END;
+  WHEN typeof(x) LIKE 'DECIMAL%' THEN CAST(split_part(CAST(x AS VARCHAR), '.', 1) AS BIGINT)
+  WHEN typeof(x) = 'VARCHAR' AND NOT regexp_full_match(CAST(x AS VARCHAR), '\s*[-+]?[0-9]+\s*')
+  THEN CAST(error('''' || x || ''' is no whole number; of a text such as ''1.5'' write CAST(CAST(x AS DOUBLE) AS INT)') AS BIGINT) ELSE CAST(x AS BIGINT) END;
 CREATE MACRO spark_try_whole(x) AS CASE
   WHEN typeof(x) IN ('FLOAT', 'DOUBLE') THEN try_cast(system.main.trunc(try_cast(x AS DOUBLE)) AS BIGINT)
-  WHEN typeof(x) LIKE 'DECIMAL%' THEN try_cast(split_part(CAST(x AS VARCHAR), '.', 1) AS BIGINT) ELSE try_cast(x AS BIGINT) END;
+  WHEN typeof(x) LIKE 'DECIMAL%' THEN try_cast(split_part(CAST(x AS VARCHAR), '.', 1) AS BIGINT)
+  WHEN typeof(x) = 'VARCHAR' AND NOT regexp_full_match(CAST(x AS VARCHAR), '\s*[-+]?[0-9]+\s*') THEN NULL ELSE try_cast(x AS BIGINT) END;
 
--- For CAST(x AS STRING): an instant as clocks show it. DuckDB's text has the
--- offset, too, and compared with a constant that is no time makes NULL.
-CREATE MACRO spark_text(x) AS
-  CASE WHEN typeof(x) = 'TIMESTAMP WITH TIME ZONE' THEN CAST(spark_local(x) AS VARCHAR) ELSE CAST(x AS VARCHAR) END;
+-- For CAST(x AS STRING): an instant as clocks show it, a double as Java writes it
+-- (Double.toString). DuckDB's text of an instant has the offset, too, and compared
+-- with a constant that is no time makes NULL.
+CREATE MACRO spark_text(x) AS CASE
+  WHEN typeof(x) = 'TIMESTAMP WITH TIME ZONE' THEN CAST(spark_local(x) AS VARCHAR)
+  WHEN typeof(x) IN ('FLOAT', 'DOUBLE') THEN spark_double_text(CAST(x AS VARCHAR)) ELSE CAST(x AS VARCHAR) END;
+-- From DuckDB's text, which has the same digits: 12345678.0 is 1.2345678E7, 1e-05 is 1.0E-5.
+CREATE MACRO spark_double_text(text) AS list_transform([text], lambda t: CASE
+  WHEN t IN ('nan', 'inf', '-inf') THEN replace(replace(t, 'nan', 'NaN'), 'inf', 'Infinity')
+  WHEN abs(try_cast(t AS DOUBLE)) >= 1e7 OR abs(try_cast(t AS DOUBLE)) < 1e-3 AND try_cast(t AS DOUBLE) <> 0
+  THEN regexp_replace(regexp_replace(regexp_replace(split_part(t, 'e', 1), '[.]', ''), '^(-?)0*([0-9])([0-9]*?)0*$', '\1\2.\3'), '[.]$', '.0') || 'E'
+    || coalesce(try_cast(regexp_extract(t, 'e([-+0-9]+)', 1) AS INTEGER), 0)
+      + CASE WHEN t LIKE '0.%' OR t LIKE '-0.%' THEN -1 - length(regexp_extract(t, '[.](0*)', 1)) ELSE length(regexp_extract(t, '^-?([0-9]+)', 1)) - 1 END
+  ELSE t END)[1];
 
 -- For double(x) and float(x), which are types to DuckDB.
 CREATE MACRO spark_double(x) AS CAST(x AS DOUBLE);

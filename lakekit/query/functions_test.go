@@ -157,6 +157,8 @@ func TestSparkFunctions(t *testing.T) {
 		{utc, "CAST(true AS INT)", "1"},
 		{utc, "CAST('12' AS INT)", "12"},
 		{utc, "TRY_CAST('abc' AS INT)", "NULL"},
+		{utc, "coalesce(TRY_CAST('1.5' AS INT), TRY_CAST('0x1' AS INT), TRY_CAST('1_000' AS INT))", "NULL"},
+		{utc, "CAST(' -12 ' AS INT) + '+3'::BIGINT", "-9"},
 		{utc, "TRY_CAST(2.7::DOUBLE AS INT)", "2"},
 		{utc, "2.7::INT + (1.5 + 1)::bigint + '12'::int", "16"},
 		{utc, "CAST(2.7 AS DOUBLE)::INT::STRING || 7.9::INT::DOUBLE::INT", "27"},
@@ -176,6 +178,11 @@ func TestSparkFunctions(t *testing.T) {
 		{utc, "max(TIMESTAMP '2009-06-15 17:26:21') FILTER (WHERE true)::text", "2009-06-15 17:26:21"},
 		{utc, "CAST(NULL AS STRING)", "NULL"},
 		{utc, "CAST([1, 2] AS STRING)", "[1, 2]"},
+		{utc, "CAST(1e10 AS STRING) || ' ' || CAST(double(12345678.9) AS STRING) || ' ' || CAST(-1e7 AS STRING)", "1.0E10 1.23456789E7 -1.0E7"},
+		{utc, "CAST(1e-5 AS STRING) || ' ' || CAST(-0.00012e0 AS STRING) || ' ' || CAST(0.001e0 AS STRING) || ' ' || 1.5e300::STRING", "1.0E-5 -1.2E-4 0.001 1.5E300"},
+		{utc, "CAST(double('NaN') AS STRING) || CAST(double('-inf') AS STRING) || CAST(-0.0e0 AS STRING) || CAST(9999999.5e0 AS STRING)", "NaN-Infinity-0.09999999.5"},
+		{utc, "CAST(float('1e10') AS STRING) || ' ' || CAST(float('0.1') AS STRING) || ' ' || CAST(float('1.5e-7') AS STRING)", "1.0E10 0.1 1.5E-7"},
+		{utc, "CAST(CAST(NULL AS DOUBLE) AS STRING)", "NULL"},
 		{utc, "(['a']::text[])[1]", "a"},
 		{utc, "(SELECT max(x::text) FROM (SELECT TIMESTAMP '2009-06-15 17:26:21' AS x) y WHERE (y.x)::text > '' AND NOT y.x::text = '2009')", "2009-06-15 17:26:21"},
 		{utc, "typeof(CAST(2.7::DOUBLE AS INT))", "INTEGER"},
@@ -246,5 +253,15 @@ func TestPatternsNotAvailable(t *testing.T) {
 				t.Errorf("the error is %v, want one with %q", err, want)
 			}
 		})
+	}
+}
+
+// TestTextsThatAreNoWholeNumbers: Spark refuses them, too (CAST_INVALID_INPUT).
+func TestTextsThatAreNoWholeNumbers(t *testing.T) {
+	e := openEngine(t)
+	for _, expression := range []string{"CAST('1.5' AS INT)", "'0x1'::INT", "CAST('1_000' AS BIGINT)", "CAST(repeat('1.5', 1) AS INT)", "CAST('' AS INT)", "'1e3'::bigint"} {
+		if r, err := e.Query(t.Context(), "SELECT "+expression, Request{}); err == nil || !strings.Contains(err.Error(), "CAST(CAST(x AS DOUBLE) AS INT)") {
+			t.Errorf("%s is %v, the error %v", expression, r, err)
+		}
 	}
 }

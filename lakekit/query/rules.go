@@ -220,8 +220,8 @@ func cast(s *parsedStatement, as int) error {
 	if s.token(end).isSymbol("(") { // VARCHAR(30)
 		end = s.tokens[end].partner + 1
 	}
-	if to < 0 || end != s.tokens[open].partner || s.token(as-1).kind == text && as == open+2 {
-		return nil // a text alone stays what it is
+	if to < 0 || end != s.tokens[open].partner {
+		return nil
 	}
 	macro := casts[to].cast
 	if s.tokens[open-1].is("try_cast") {
@@ -239,7 +239,7 @@ func castOperator(s *parsedStatement, i int) error {
 	switch {
 	case to < 0, first < 0, s.token(i + 2).isSymbol("["):
 	case s.token(i-2).isSymbol("::") && castTo(last) == to:
-	case first == i-1 && (last.kind == text || last.kind == numeral && strings.Trim(last.source, "0123456789") == ""):
+	case last.kind == numeral && strings.Trim(last.source, "0123456789") == "":
 	default:
 		s.edits = append(s.edits, edit{s.tokens[first].start, s.tokens[first].start, casts[to].cast})
 		s.replace(i, i, ")::")

@@ -466,7 +466,8 @@ func dataColumn(physical string, f delta.Field) fileColumn {
 func (c fileColumn) comparesWith(kind, value string) bool {
 	base, _, _ := strings.Cut(kind, "(")
 	if kind == literal && c.dataType != delta.String {
-		return isFixed(unquoteWith(value)) && c.dataType != delta.Binary && c.dataType != delta.Boolean
+		_, decimal := c.dataType.(delta.Decimal) // compared as doubles, see compareTexts
+		return isFixed(unquoteWith(value)) && c.dataType != delta.Binary && c.dataType != delta.Boolean && !decimal
 	}
 	switch c.dataType {
 	case delta.Long, delta.Integer, delta.Short, delta.Byte, delta.Float, delta.Double:

@@ -236,10 +236,7 @@ func (w *session) promoteFloats(r *runRequest) error {
 	for start, i := range r.Tables {
 		tables[start] = schemas[i]
 	}
-	if len(tables) > 0 {
-		w.statement.promoteFloats(tables)
-	}
-	return nil
+	return w.statement.promoteFloats(tables)
 }
 
 // exec runs statements of the engine's.
