@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"taxilake/lakekit/api"
+	"taxilake/lakekit/decode"
 	"taxilake/lakekit/delta"
 )
 
@@ -33,7 +34,7 @@ type batch struct {
 	dead  attempts
 
 	numInput, numDead int64
-	ignored           *ignoredFields
+	ignored           *decode.IgnoredFields
 }
 
 // attempts is what is left of commits of one table whose outcome is unknown.
@@ -80,7 +81,7 @@ func (r *run) writeBatch(ctx context.Context, b *batch) error {
 // columns it returns them instead, and nothing is written.
 func (r *run) writeRows(ctx context.Context, b *batch, snapshot *delta.Snapshot) (missing []delta.Field, err error) {
 	if r.options.addsHeaders(snapshot.Schema()) {
-		return []delta.Field{headersField}, nil
+		return []delta.Field{decode.HeadersField}, nil
 	}
 	start, lost, err := r.findLost(b)
 	if err != nil {
@@ -107,7 +108,7 @@ func (r *run) writeRows(ctx context.Context, b *batch, snapshot *delta.Snapshot)
 	if err != nil {
 		return nil, errors.Join(err, data.discard(ctx), dead.discard(ctx))
 	}
-	if missing := found.columns.beyond(snapshot.Schema()); len(missing) > 0 {
+	if missing := found.columns.Beyond(snapshot.Schema()); len(missing) > 0 {
 		return missing, errors.Join(data.discard(ctx), dead.discard(ctx))
 	}
 	b.numDead = dead.rows + found.settled
@@ -201,8 +202,8 @@ func partitionsOf(o api.PartitionOffsets) map[string][]int32 {
 
 // findings are what the records of a batch have told.
 type findings struct {
-	columns columnTypes // that the schema does not have
-	ignored *ignoredFields
+	columns decode.Columns // that the schema does not have
+	ignored *decode.IgnoredFields
 	settled int64 // records that were dead letters already
 }
 
@@ -241,10 +242,10 @@ func (r *run) transform(ctx context.Context, schema *arrow.Schema, start, end ap
 	if err != nil {
 		return found, err
 	}
-	found = findings{columns: columnTypes{}, ignored: newIgnoredFields()}
+	found = findings{columns: decode.Columns{}, ignored: decode.NewIgnoredFields()}
 	for _, w := range workers {
-		found.columns.merge(w.decoder.added())
-		found.ignored.merge(w.decoder.ignored())
+		found.columns.Merge(w.decoder.Added())
+		found.ignored.Merge(w.decoder.Ignored())
 		found.settled += w.passed
 	}
 	// Not with the group's context, which has ended.

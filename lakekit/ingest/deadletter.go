@@ -15,6 +15,7 @@ import (
 	confluent "github.com/confluentinc/confluent-kafka-go/v2/kafka"
 
 	"taxilake/lakekit/api"
+	"taxilake/lakekit/decode"
 	"taxilake/lakekit/delta"
 	"taxilake/lakekit/kafka"
 )
@@ -48,7 +49,7 @@ var timestampMsField = delta.Field{Name: "timestampMs", Type: delta.Long, Nullab
 func deadLetterSchema(includeHeaders bool) delta.Schema {
 	schema := DeadLetterSchema()
 	if includeHeaders {
-		schema.Fields = append(schema.Fields, headersField)
+		schema.Fields = append(schema.Fields, decode.HeadersField)
 	}
 	return schema
 }
@@ -193,7 +194,7 @@ func letterColumnsOf(snapshot *delta.Snapshot) (columns letterColumns, err error
 		switch field := have.Fields[i]; {
 		case field.Name == timestampMsField.Name && field.Type.String() == timestampMsField.Type.String():
 			columns.timestampMs = i
-		case field.Name == headersColumn && field.Type.String() == headersType.String():
+		case field.Name == decode.HeadersColumn && field.Type.String() == decode.HeadersType.String():
 			columns.headers = i
 		default:
 			ours = false
@@ -210,7 +211,7 @@ func (c letterColumns) missing(includeHeaders bool) (fields []delta.Field) {
 		fields = append(fields, timestampMsField)
 	}
 	if includeHeaders && c.headers == 0 {
-		fields = append(fields, headersField)
+		fields = append(fields, decode.HeadersField)
 	}
 	return fields
 }
@@ -226,7 +227,7 @@ type letterBuilder struct {
 	value       *array.BinaryBuilder
 	reason      *array.StringBuilder
 	timestampMs *array.Int64Builder
-	headers     *headersBuilder // nil when headers are not included
+	headers     *decode.HeadersBuilder // nil when headers are not included
 	size        int64
 }
 
@@ -248,7 +249,7 @@ func newLetterBuilder(includeHeaders bool) *letterBuilder {
 		timestampMs: b.Field(7).(*array.Int64Builder),
 	}
 	if includeHeaders {
-		l.headers = newHeadersBuilder(b.Field(8))
+		l.headers = decode.NewHeadersBuilder(b.Field(8))
 	}
 	return l
 }
@@ -256,7 +257,7 @@ func newLetterBuilder(includeHeaders bool) *letterBuilder {
 // maxReason bounds what a reason quotes of a record.
 const maxReason = 500
 
-func (l *letterBuilder) append(m *confluent.Message, problem error) {
+func (l *letterBuilder) append(m *confluent.Message, headers []decode.Header, problem error) {
 	reason := problem.Error()
 	if m.Value == nil {
 		reason = "no value (a tombstone)"
@@ -274,9 +275,9 @@ func (l *letterBuilder) append(m *confluent.Message, problem error) {
 	l.appendTimestamp(kafka.TimestampMs(m))
 	appendBytes(l.key, m.Key)
 	appendBytes(l.value, m.Value)
-	l.reason.Append(validUTF8(reason))
+	l.reason.Append(strings.ToValidUTF8(reason, "\ufffd"))
 	if l.headers != nil {
-		l.size += l.headers.append(m.Headers)
+		l.size += l.headers.Append(headers)
 	}
 	l.size += int64(len(m.Key)+len(m.Value)+len(reason)) + 64
 }

@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
 	confluent "github.com/confluentinc/confluent-kafka-go/v2/kafka"
 	"github.com/twmb/franz-go/pkg/kfake"
@@ -376,4 +377,13 @@ func portOf(t testing.TB, addr string) int {
 		t.Fatal(err)
 	}
 	return port
+}
+
+var errUnfit = errors.New("does not fit")
+
+func cell(column arrow.Array, row int) string {
+	if column.IsNull(row) {
+		return "null"
+	}
+	return column.ValueStr(row)
 }

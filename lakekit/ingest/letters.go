@@ -13,10 +13,10 @@ import (
 
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
-	confluent "github.com/confluentinc/confluent-kafka-go/v2/kafka"
 
 	"taxilake/lakekit/api"
 	"taxilake/lakekit/blob"
+	"taxilake/lakekit/decode"
 	"taxilake/lakekit/delta"
 )
 
@@ -106,11 +106,11 @@ func (p letterPage) timestampAt(row int) int64 {
 	return api.NoTimestamp
 }
 
-func (p letterPage) headersOf(row int) []confluent.Header {
+func (p letterPage) headersOf(row int) []decode.Header {
 	if p.headers == nil {
 		return nil
 	}
-	return headersAt(p.headers, row)
+	return decode.HeadersAt(p.headers, row)
 }
 
 func (p letterPage) shown(row int) api.DeadLetter {
@@ -153,4 +153,12 @@ func (p letterPage) id(row int) letterID {
 	field(p.value.IsNull(row), p.value.Value(row))
 	sum := sha256.Sum256(text)
 	return letterID(sum[:len(letterID{})])
+}
+
+// bytesAt tells null from empty.
+func bytesAt(column *array.Binary, row int) []byte {
+	if column.IsNull(row) {
+		return nil
+	}
+	return append([]byte{}, column.Value(row)...)
 }

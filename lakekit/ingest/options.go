@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"taxilake/lakekit/blob"
+	"taxilake/lakekit/decode"
 	"taxilake/lakekit/kafka"
 )
 
@@ -271,3 +272,8 @@ func joinTopics(topics []string) string { return strings.Join(topics, ", ") }
 
 // folder is a bucket's root as people write it.
 func folder(bucket blob.Bucket) string { return strings.TrimSuffix(bucket.URI(""), "/") }
+
+// decoder are those that say how records become rows.
+func (o Options) decoder() decode.Options {
+	return decode.Options{Required: o.Required, IncludeHeaders: o.IncludeHeaders, MergeSchema: o.MergeSchema, RefuseUnknown: !*o.IgnoreUnknownFields}
+}

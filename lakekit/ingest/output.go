@@ -8,6 +8,7 @@ import (
 	"github.com/apache/arrow-go/v18/arrow"
 	confluent "github.com/confluentinc/confluent-kafka-go/v2/kafka"
 
+	"taxilake/lakekit/decode"
 	"taxilake/lakekit/delta"
 )
 
@@ -109,24 +110,25 @@ func (o *output) keys() []string {
 
 // worker decodes records; a batch has several.
 type worker struct {
-	decoder decoder
+	decoder decode.Decoder
 	letters *letterBuilder
 	data    *output
 	dead    *output
-	settled recordSet // records that are dead letters already
-	passed  int64     // number of them
+	headers []decode.Header // of the present record
+	settled recordSet       // records that are dead letters already
+	passed  int64           // number of them
 }
 
-func newWorker(schema *arrow.Schema, options decoderOptions, settled recordSet, data, dead *output) (*worker, error) {
-	decoder, err := newDecoder(schema, options)
+func newWorker(schema *arrow.Schema, options decode.Options, settled recordSet, data, dead *output) (*worker, error) {
+	decoder, err := decode.New(schema, options)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrOptions, err)
 	}
-	return &worker{decoder: decoder, letters: newLetterBuilder(options.includeHeaders), data: data, dead: dead, settled: settled}, nil
+	return &worker{decoder: decoder, letters: newLetterBuilder(options.IncludeHeaders), data: data, dead: dead, settled: settled}, nil
 }
 
 func (w *worker) release() {
-	w.decoder.release()
+	w.decoder.Release()
 	w.letters.release()
 }
 
@@ -152,11 +154,15 @@ func (w *worker) decode(ctx context.Context, chunk []*confluent.Message) error {
 			w.passed++
 			continue
 		}
-		if err := w.decoder.decode(m.Value, m.Headers); err != nil {
-			w.letters.append(m, err)
+		w.headers = w.headers[:0]
+		for _, header := range m.Headers {
+			w.headers = append(w.headers, decode.Header(header))
+		}
+		if err := w.decoder.Decode(m.Value, w.headers); err != nil {
+			w.letters.append(m, w.headers, err)
 		}
 	}
-	if w.decoder.rows() >= handoverRecords || w.decoder.size() >= w.data.limit/8 {
+	if w.decoder.Rows() >= handoverRecords || w.decoder.Size() >= w.data.limit/8 {
 		if err := w.handOverRows(ctx); err != nil {
 			return err
 		}
@@ -168,11 +174,11 @@ func (w *worker) decode(ctx context.Context, chunk []*confluent.Message) error {
 }
 
 func (w *worker) handOverRows(ctx context.Context) error {
-	if w.decoder.rows() == 0 {
+	if w.decoder.Rows() == 0 {
 		return nil
 	}
-	size := w.decoder.size()
-	return w.data.add(ctx, w.decoder.flush(), size)
+	size := w.decoder.Size()
+	return w.data.add(ctx, w.decoder.Flush(), size)
 }
 
 func (w *worker) handOverLetters(ctx context.Context) error {

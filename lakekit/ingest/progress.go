@@ -40,7 +40,7 @@ func (r *run) sinkMetrics(b *batch) map[string]string {
 	metrics := map[string]string{}
 	var ignoring int64
 	if b.ignored != nil {
-		ignoring = b.ignored.rows
+		ignoring = b.ignored.Rows()
 	}
 	for name, n := range map[string]int64{"numDeadLetters": b.numDead, "numRowsWithIgnoredFields": ignoring, "numRetries": retries.number, "retryWaitMs": retries.paused.Milliseconds()} {
 		if n > 0 {

@@ -17,6 +17,7 @@ import (
 
 	"taxilake/lakekit/api"
 	"taxilake/lakekit/blob"
+	"taxilake/lakekit/decode"
 	"taxilake/lakekit/delta"
 )
 
@@ -224,21 +225,21 @@ func (r *replayer) decode(ctx context.Context, table, letters *delta.Snapshot, r
 	if err != nil {
 		return 0, err
 	}
-	column, ok := table.Schema().Field(headersColumn)
-	decoder, err := newDecoder(schema, decoderOptions{
-		required:       r.options.Required,
-		includeHeaders: columns.headers > 0 && ok && column.Type.String() == headersType.String(),
+	column, ok := table.Schema().Field(decode.HeadersColumn)
+	decoder, err := decode.New(schema, decode.Options{
+		Required:       r.options.Required,
+		IncludeHeaders: columns.headers > 0 && ok && column.Type.String() == decode.HeadersType.String(),
 	})
 	if err != nil {
 		return 0, fmt.Errorf("%w: %w", ErrOptions, err)
 	}
-	defer decoder.release()
+	defer decoder.Release()
 	handOver := func() error {
-		if decoder.rows() == 0 {
+		if decoder.Rows() == 0 {
 			return nil
 		}
-		size := decoder.size()
-		return data.add(ctx, decoder.flush(), size)
+		size := decoder.Size()
+		return data.add(ctx, decoder.Flush(), size)
 	}
 	for batch, err := range letters.ScanToRewrite(ctx) {
 		if err != nil {
@@ -246,15 +247,15 @@ func (r *replayer) decode(ctx context.Context, table, letters *delta.Snapshot, r
 		}
 		page := pageOf(batch, columns)
 		for i := range page.rows {
-			decoder.ignore(r.options.IgnoreUnknownFields || !strings.HasPrefix(page.reason.Value(i), refusedForFields))
-			if round.Rows == maxReplayed || decoder.decode(page.value.Value(i), page.headersOf(i)) != nil {
+			decoder.Ignore(r.options.IgnoreUnknownFields || !strings.HasPrefix(page.reason.Value(i), decode.RefusedForFields))
+			if round.Rows == maxReplayed || decoder.Decode(page.value.Value(i), page.headersOf(i)) != nil {
 				remaining++
 				continue
 			}
 			id := page.id(i)
 			round.Letters = append(round.Letters, id[:]...)
 			round.Rows++
-			if decoder.size() < data.limit/8 {
+			if decoder.Size() < data.limit/8 {
 				continue
 			}
 			if err := handOver(); err != nil {

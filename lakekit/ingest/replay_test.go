@@ -19,6 +19,7 @@ import (
 
 	"taxilake/lakekit/api"
 	"taxilake/lakekit/blob"
+	"taxilake/lakekit/decode"
 	"taxilake/lakekit/delta"
 	"taxilake/lakekit/kafka/kafkatest"
 )
@@ -308,7 +309,7 @@ func TestLetterID(t *testing.T) {
 		l := newLetterBuilder(false)
 		defer l.release()
 		for _, i := range order {
-			l.append(&letters[i], errWrongType)
+			l.append(&letters[i], nil, errUnfit)
 		}
 		batch := l.flush()
 		defer batch.Release()
@@ -389,7 +390,7 @@ func TestDeadLettersKeepEveryTimestamp(t *testing.T) {
 // A table of dead letters from before the column timestampMs goes on, with
 // headers and without, and so does a replay of its letters.
 func TestDeadLettersOfAnOlderTable(t *testing.T) {
-	for name, fields := range map[string][]delta.Field{"without headers": letterFields, "with headers": append(slices.Clip(letterFields), headersField)} {
+	for name, fields := range map[string][]delta.Field{"without headers": letterFields, "with headers": append(slices.Clip(letterFields), decode.HeadersField)} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t, 1)
 			table, err := delta.Create(t.Context(), blob.Prefix(w.store, deadPrefix), delta.Definition{Schema: delta.Schema{Fields: fields}})
@@ -402,7 +403,7 @@ func TestDeadLettersOfAnOlderTable(t *testing.T) {
 				l.append(&confluent.Message{
 					TopicPartition: confluent.TopicPartition{Topic: &w.topic, Offset: confluent.Offset(100 + i)},
 					Value:          []byte(`{"id":0,"fare_amount":"word"}`), Timestamp: at, TimestampType: confluent.TimestampCreateTime,
-				}, errWrongType)
+				}, nil, errUnfit)
 			}
 			batch := l.flush()
 			defer batch.Release()

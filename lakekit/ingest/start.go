@@ -14,6 +14,7 @@ import (
 	"github.com/google/uuid"
 
 	"taxilake/lakekit/api"
+	"taxilake/lakekit/decode"
 	"taxilake/lakekit/delta"
 )
 
@@ -170,17 +171,17 @@ func (r *run) openTable(ctx context.Context) (*delta.Snapshot, error) {
 	}
 	fields := snapshot.Schema().Fields
 	if r.options.addsHeaders(snapshot.Schema()) {
-		fields = append(slices.Clip(fields), headersField)
+		fields = append(slices.Clip(fields), decode.HeadersField)
 	}
 	schema, err := delta.Schema{Fields: fields}.Arrow()
 	if err != nil {
 		return nil, err
 	}
-	decoder, err := newDecoder(schema, r.options.decoder())
+	decoder, err := decode.New(schema, r.options.decoder())
 	if err != nil {
 		return nil, fmt.Errorf("%w: table %s: %w", ErrOptions, table.URI(), err)
 	}
-	decoder.release()
+	decoder.Release()
 	return snapshot, nil
 }
 

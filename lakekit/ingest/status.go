@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"taxilake/lakekit/api"
+	"taxilake/lakekit/decode"
 )
 
 // status is what there is to tell of a run: the run writes it, anybody reads it.
@@ -17,7 +18,7 @@ type status struct {
 	now          api.StreamStatus
 	err          error
 	finished     bool
-	ignored      *ignoredFields
+	ignored      *decode.IgnoredFields
 	progress     []api.StreamProgress
 	idleSince    time.Time // of the last progress
 	retries      retries   // since the last progress
@@ -38,7 +39,7 @@ const (
 )
 
 func newStatus(options Options, runID string) *status {
-	return &status{clock: options.Clock, ignored: newIgnoredFields(), now: api.StreamStatus{
+	return &status{clock: options.Clock, ignored: decode.NewIgnoredFields(), now: api.StreamStatus{
 		Name: options.Name, RunID: runID, Subscribe: options.Subscribe, Trigger: options.Trigger.String(),
 		Table: folder(options.Table), DeadLetters: folder(options.DeadLetters), Checkpoint: folder(options.Checkpoint),
 		StartedAt: options.Clock.Now(), BatchID: -1,
@@ -54,7 +55,7 @@ func (s *status) get() api.StreamStatus {
 		now.Waiting = true
 		now.Message = fmt.Sprintf("Waiting for the broker, silent for %v", silent.Round(100*time.Millisecond))
 	}
-	now.NumRowsWithIgnoredFields, now.IgnoredFields = s.ignored.rows, s.ignored.list()
+	now.NumRowsWithIgnoredFields, now.IgnoredFields = s.ignored.Rows(), s.ignored.List()
 	return now
 }
 
@@ -160,12 +161,7 @@ func (s *status) committed(b *batch, behind int64) (ignored []api.IgnoredField) 
 	if b.ignored == nil {
 		return nil
 	}
-	ignored = slices.DeleteFunc(b.ignored.list(), func(field api.IgnoredField) bool {
-		_, told := s.ignored.fields[field.Field]
-		return told
-	})
-	s.ignored.merge(b.ignored)
-	return ignored
+	return s.ignored.Merge(b.ignored)
 }
 
 // idle is whether a trigger without data is to be kept: the first, and then now

@@ -1,4 +1,4 @@
-package ingest
+package decode
 
 import (
 	"bytes"
@@ -63,18 +63,18 @@ const taxiJSON = `{"key":"2009-06-15 17:26:21.0000001","fare_amount":4.5,"pickup
 // decodeRow is the row of one record as text, columns joined by "|".
 func decodeRow(t testing.TB, schema *arrow.Schema, required []string, record string) (string, error) {
 	t.Helper()
-	d, err := newDecoder(schema, decoderOptions{required: required})
+	d, err := New(schema, Options{Required: required})
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer d.release()
-	if err := d.decode([]byte(record), nil); err != nil {
-		if d.rows() != 0 {
-			t.Fatalf("a refused record left %d rows", d.rows())
+	defer d.Release()
+	if err := d.Decode([]byte(record), nil); err != nil {
+		if d.Rows() != 0 {
+			t.Fatalf("a refused record left %d rows", d.Rows())
 		}
 		return "", err
 	}
-	rows := d.flush()
+	rows := d.Flush()
 	defer rows.Release()
 	if rows.NumRows() != 1 {
 		t.Fatalf("%d rows, want 1", rows.NumRows())
@@ -283,11 +283,11 @@ func TestDecodeRequired(t *testing.T) {
 			}
 		})
 	}
-	if _, err := newDecoder(taxiSchema, decoderOptions{required: []string{"tip"}}); err == nil || !strings.Contains(err.Error(), `"tip"`) {
+	if _, err := New(taxiSchema, Options{Required: []string{"tip"}}); err == nil || !strings.Contains(err.Error(), `"tip"`) {
 		t.Errorf("a required column that is not there: %v", err)
 	}
 	wide := arrow.NewSchema([]arrow.Field{{Name: "list", Type: arrow.ListOf(arrow.MapOf(arrow.PrimitiveTypes.Int64, arrow.BinaryTypes.String))}}, nil)
-	if _, err := newDecoder(wide, decoderOptions{}); err == nil || !strings.Contains(err.Error(), `"list"`) {
+	if _, err := New(wide, Options{}); err == nil || !strings.Contains(err.Error(), `"list"`) {
 		t.Errorf("a column that cannot be streamed: %v", err)
 	}
 }
@@ -525,15 +525,15 @@ func suffixIf(yes bool, suffix string) string {
 }
 
 func TestDecodeAllocatesNothingPerRecord(t *testing.T) {
-	d, err := newJSONDecoder(taxiSchema, decoderOptions{required: []string{"key"}})
+	d, err := newJSONDecoder(taxiSchema, Options{Required: []string{"key"}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer d.release()
+	defer d.Release()
 	d.builder.Reserve(4096)
 	record := []byte(taxiJSON)
 	if n := testing.AllocsPerRun(1000, func() {
-		if err := d.decode(record, nil); err != nil {
+		if err := d.Decode(record, nil); err != nil {
 			t.Fatal(err)
 		}
 	}); n != 0 {
@@ -544,19 +544,19 @@ func TestDecodeAllocatesNothingPerRecord(t *testing.T) {
 func BenchmarkDecode(b *testing.B) {
 	record := []byte(taxiJSON)
 	b.Run("scanner", func(b *testing.B) {
-		d, err := newDecoder(taxiSchema, decoderOptions{})
+		d, err := New(taxiSchema, Options{})
 		if err != nil {
 			b.Fatal(err)
 		}
-		defer d.release()
+		defer d.Release()
 		b.SetBytes(int64(len(record)))
 		b.ReportAllocs()
 		for i := 0; b.Loop(); i++ {
-			if err := d.decode(record, nil); err != nil {
+			if err := d.Decode(record, nil); err != nil {
 				b.Fatal(err)
 			}
-			if i%handoverRecords == 0 {
-				d.flush().Release()
+			if i%64<<10 == 0 {
+				d.Flush().Release()
 			}
 		}
 	})

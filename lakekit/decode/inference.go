@@ -1,18 +1,15 @@
-package ingest
+package decode
 
 import (
-	"context"
-	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
 	"strconv"
-	"strings"
 
 	"taxilake/lakekit/delta"
 )
 
-// columnTypes are columns that records have beyond the table's schema, with
+// Columns are columns that records have beyond the table's schema, with
 // the types that their values so far call for. Types are inferred as Spark
 // infers those of JSON: long, double, boolean, string, struct and array, and for
 // integers beyond a long decimal, up to 38 digits; of a number and a double
@@ -20,7 +17,7 @@ import (
 // null or an empty array or object makes no column yet, and the reader is
 // strict, so that values that do not fit the string or the double that two types
 // became are dead letters.
-type columnTypes map[string]delta.DataType
+type Columns map[string]delta.DataType
 
 // What records may widen a table to is bounded: one producer of changing or
 // endless names must not make it unusable.
@@ -30,8 +27,8 @@ const (
 	maxNesting    = 16   // deeper values make no column
 )
 
-// merge adds columns; more than maxColumns cannot be added to any table.
-func (t columnTypes) merge(others columnTypes) {
+// Merge adds columns; more than maxColumns cannot be added to any table.
+func (t Columns) Merge(others Columns) {
 	for name, other := range others {
 		if before, seen := t[name]; seen {
 			t[name] = commonType(before, other)
@@ -41,10 +38,10 @@ func (t columnTypes) merge(others columnTypes) {
 	}
 }
 
-// beyond are the columns to add to a schema, by name: those of a type that is
+// Beyond are the columns to add to a schema, by name: those of a type that is
 // known, of a name that a column can have and that the schema does not use, be
 // it in other letters' case.
-func (t columnTypes) beyond(schema delta.Schema) (fields []delta.Field) {
+func (t Columns) Beyond(schema delta.Schema) (fields []delta.Field) {
 	columns := leaves(schema)
 	taken := map[string]bool{}
 	for _, field := range schema.Fields {
@@ -103,7 +100,7 @@ func inferType(value jsonValue, depth int) (delta.DataType, error) {
 		})
 		return list, err
 	case jsonObject:
-		members := columnTypes{}
+		members := Columns{}
 		err := value.members(func(m member) (err error) {
 			name := string(m.name.appendContent(nil))
 			members[name], err = inferType(m.value, depth+1)
@@ -136,7 +133,7 @@ func inferInteger(text []byte) (delta.DataType, error) {
 	return delta.Double, nil
 }
 
-func structOf(members columnTypes) delta.Schema {
+func structOf(members Columns) delta.Schema {
 	var schema delta.Schema
 	for _, name := range slices.Sorted(maps.Keys(members)) {
 		schema.Fields = append(schema.Fields, delta.Field{Name: name, Type: members[name], Nullable: true})
@@ -162,7 +159,7 @@ func commonType(a, b delta.DataType) delta.DataType {
 			return x // too wide already, whatever comes
 		}
 		if y, ok := b.(delta.Schema); ok {
-			members := columnTypes{}
+			members := Columns{}
 			for _, field := range slices.Concat(x.Fields, y.Fields) {
 				members[field.Name] = commonType(members[field.Name], field.Type)
 			}
@@ -196,7 +193,7 @@ func integerDigits(t delta.DataType) int {
 }
 
 // fieldsOf are the columns of a type that a table can have, by name.
-func fieldsOf(types columnTypes) (fields []delta.Field) {
+func fieldsOf(types Columns) (fields []delta.Field) {
 	seen := map[string]bool{}
 	for _, name := range slices.Sorted(maps.Keys(types)) {
 		known, ok := columnType(types[name])
@@ -216,7 +213,7 @@ func columnType(t delta.DataType) (known delta.DataType, ok bool) {
 		element, ok := columnType(t.Element)
 		return delta.Array{Element: element, ContainsNull: true}, ok
 	case delta.Schema:
-		members := columnTypes{}
+		members := Columns{}
 		for _, field := range t.Fields {
 			members[field.Name] = field.Type
 		}
@@ -226,30 +223,4 @@ func columnType(t delta.DataType) (known delta.DataType, ok bool) {
 		return t, true
 	}
 	return nil, false
-}
-
-// addColumns appends columns to a table's schema, as ALTER TABLE ADD COLUMNS
-// does.
-func addColumns(ctx context.Context, snapshot *delta.Snapshot, fields []delta.Field) error {
-	metadata := snapshot.Metadata()
-	schema, err := json.Marshal(delta.Schema{Fields: slices.Concat(snapshot.Schema().Fields, fields)})
-	if err != nil {
-		return err
-	}
-	metadata.SchemaString = string(schema)
-	_, err = snapshot.Table().Commit(ctx, delta.Commit{
-		Operation:   "ADD COLUMNS",
-		Parameters:  map[string]any{"columns": describeFields(fields)},
-		Metadata:    &metadata,
-		ReadVersion: snapshot.Version(),
-	})
-	return err
-}
-
-func describeFields(fields []delta.Field) string {
-	var texts []string
-	for _, field := range fields {
-		texts = append(texts, fmt.Sprintf("%s %s", field.Name, field.Type))
-	}
-	return strings.Join(texts, ", ")
 }

@@ -1,4 +1,4 @@
-package ingest
+package decode
 
 import (
 	"encoding/base64"
@@ -13,42 +13,43 @@ import (
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
 	"github.com/apache/arrow-go/v18/arrow/memory"
-	confluent "github.com/confluentinc/confluent-kafka-go/v2/kafka"
 )
 
-// decoder turns the records of one format into rows of the table's schema. It
-// is used by one goroutine.
-type decoder interface {
-	// decode appends the row of a record, whole or not at all: an error is the
+// Decoder turns the records of one format into rows of a schema. It is used by
+// one goroutine.
+type Decoder interface {
+	// Decode appends the row of a record, whole or not at all: an error is the
 	// reason for the dead letter, and names the field and the problem.
-	decode(record []byte, headers []confluent.Header) error
-	// rows is the number of rows since the last flush, and size about what they
+	Decode(record []byte, headers []Header) error
+	// Rows is the number of rows since the last flush, and Size about what they
 	// take in memory, in bytes.
-	rows() int
-	size() int64
-	// flush returns the rows since the last flush as a batch, which the caller
+	Rows() int
+	Size() int64
+	// Flush returns the rows since the last flush as a batch, which the caller
 	// releases.
-	flush() arrow.RecordBatch
-	// added are the columns that records decoded until now have beyond the schema;
-	// empty unless mergeSchema asks for them.
-	added() columnTypes
-	// ignored are the fields of the rows decoded until now that are not in them.
-	ignored() *ignoredFields
-	// ignore says whether there may be such fields; else decode refuses the record.
-	ignore(bool)
-	release()
+	Flush() arrow.RecordBatch
+	// Added are the columns that records decoded until now have beyond the schema;
+	// empty unless MergeSchema asks for them.
+	Added() Columns
+	// Ignored are the fields of the rows decoded until now that are not in them.
+	Ignored() *IgnoredFields
+	// Ignore says whether there may be such fields; else Decode refuses the record.
+	Ignore(bool)
+	Release()
 }
 
-// decoderOptions are those of a query that say how records become rows.
-type decoderOptions struct {
-	required       []string
-	includeHeaders bool
-	mergeSchema    bool
-	refuseUnknown  bool // ignoreUnknownFields=false
+// Options say how records become rows; they are those of a streaming query.
+type Options struct {
+	Required       []string // columns that must be there and not null, besides those the schema says are
+	IncludeHeaders bool     // in the column HeadersColumn
+	MergeSchema    bool     // columns are inferred for fields that the schema does not have
+	RefuseUnknown  bool     // records with fields that would not be in their row are refused
 }
 
-func (o Options) decoder() decoderOptions {
-	return decoderOptions{o.Required, o.IncludeHeaders, o.MergeSchema, !*o.IgnoreUnknownFields}
+// Header is a header of a record; a nil Value is null.
+type Header struct {
+	Key   string
+	Value []byte
 }
 
 // jsonDecoder decodes JSON objects, one member a column by its exact name.
@@ -60,7 +61,7 @@ type jsonDecoder struct {
 	columns []column
 	byName  map[string]int
 	builder *array.RecordBuilder
-	headers *headersBuilder // nil when headers are not included
+	headers *HeadersBuilder // nil when headers are not included
 	scan    jsonScanner
 	name    []byte // of a member, unquoted
 	bytes   int64
@@ -68,8 +69,8 @@ type jsonDecoder struct {
 	merge   bool
 	refuse  bool     // records with fields that would be ignored
 	unknown []member // of the present record, which the schema does not have
-	found   columnTypes
-	losses  *ignoredFields
+	found   Columns
+	losses  *IgnoredFields
 	names   []string // of all columns
 }
 
@@ -86,7 +87,7 @@ type column struct {
 	// nested is set for structs, lists and maps: their parts are converted when
 	// they are appended.
 	nested bool
-	losses *ignoredFields
+	losses *IgnoredFields
 	// convert reads value into the fields below; it is not called for null.
 	convert func(*column) error
 	append  func(*column)
@@ -99,50 +100,52 @@ type column struct {
 	scratch []byte
 }
 
+// manyRows in a batch are no last one of a few.
+const manyRows = 32 << 10
+
 var (
 	errWrongType  = errors.New("wrong type")
 	errOutOfRange = errors.New("out of range")
 	errRounded    = errors.New("would be rounded")
 )
 
-// newDecoder makes a decoder for a schema. Required are the columns that must
-// be there and not null, besides those the schema says are.
-func newDecoder(schema *arrow.Schema, options decoderOptions) (decoder, error) {
+// New makes a decoder of JSON for a schema.
+func New(schema *arrow.Schema, options Options) (Decoder, error) {
 	return newJSONDecoder(schema, options)
 }
 
-func newJSONDecoder(schema *arrow.Schema, options decoderOptions) (*jsonDecoder, error) {
+func newJSONDecoder(schema *arrow.Schema, options Options) (*jsonDecoder, error) {
 	d := &jsonDecoder{
 		columns: make([]column, 0, schema.NumFields()),
 		byName:  make(map[string]int, schema.NumFields()),
 		builder: array.NewRecordBuilder(memory.DefaultAllocator, schema),
-		merge:   options.mergeSchema,
-		refuse:  options.refuseUnknown,
-		found:   columnTypes{},
-		losses:  newIgnoredFields(),
+		merge:   options.MergeSchema,
+		refuse:  options.RefuseUnknown,
+		found:   Columns{},
+		losses:  NewIgnoredFields(),
 	}
 	if err := d.bind(schema, options); err != nil {
-		d.release()
+		d.Release()
 		return nil, err
 	}
 	return d, nil
 }
 
-func (d *jsonDecoder) bind(schema *arrow.Schema, options decoderOptions) error {
+func (d *jsonDecoder) bind(schema *arrow.Schema, options Options) error {
 	for i, field := range schema.Fields() {
 		d.names = append(d.names, field.Name)
-		if options.includeHeaders && field.Name == headersColumn {
+		if options.IncludeHeaders && field.Name == HeadersColumn {
 			if !arrow.TypeEqual(field.Type, headersArrow) {
-				return fmt.Errorf("column %q: includeHeaders fills it with %s, its type is another", headersColumn, headersType)
+				return fmt.Errorf("column %q: includeHeaders fills it with %s, its type is another", HeadersColumn, HeadersType)
 			}
-			d.headers = newHeadersBuilder(d.builder.Field(i))
+			d.headers = NewHeadersBuilder(d.builder.Field(i))
 			continue
 		}
 		c := column{losses: d.losses}
 		if err := c.bind(field.Name, field, d.builder.Field(i)); err != nil {
 			return fmt.Errorf("column %q: %w", field.Name, err)
 		}
-		c.required = c.required || slices.Contains(options.required, field.Name)
+		c.required = c.required || slices.Contains(options.Required, field.Name)
 		name, err := json.Marshal(field.Name)
 		if err != nil {
 			return err
@@ -151,10 +154,10 @@ func (d *jsonDecoder) bind(schema *arrow.Schema, options decoderOptions) error {
 		d.byName[field.Name] = len(d.columns)
 		d.columns = append(d.columns, c)
 	}
-	if options.includeHeaders && d.headers == nil {
-		return fmt.Errorf("includeHeaders needs a column %q of type %s: let mergeSchema add it, or leave includeHeaders out", headersColumn, headersType)
+	if options.IncludeHeaders && d.headers == nil {
+		return fmt.Errorf("includeHeaders needs a column %q of type %s: let mergeSchema add it, or leave includeHeaders out", HeadersColumn, HeadersType)
 	}
-	for _, name := range options.required {
+	for _, name := range options.Required {
 		if _, ok := d.byName[name]; !ok {
 			return fmt.Errorf("required column %q is not in the table's schema", name)
 		}
@@ -217,7 +220,7 @@ func (c *column) bind(name string, field arrow.Field, builder array.Builder) err
 }
 
 // decode appends the row of one JSON object.
-func (d *jsonDecoder) decode(record []byte, headers []confluent.Header) error {
+func (d *jsonDecoder) Decode(record []byte, headers []Header) error {
 	d.losses.begin()
 	if err := d.read(record); err != nil {
 		return err
@@ -246,7 +249,7 @@ func (d *jsonDecoder) decode(record []byte, headers []confluent.Header) error {
 		c.append(c)
 	}
 	if d.headers != nil {
-		d.bytes += d.headers.append(headers)
+		d.bytes += d.headers.Append(headers)
 	}
 	d.losses.accept()
 	return nil
@@ -268,7 +271,7 @@ func (d *jsonDecoder) noteUnknown() error {
 	if !d.merge || d.refuse && d.losses.lasting() {
 		return nil
 	}
-	inferred := columnTypes{}
+	inferred := Columns{}
 	for _, m := range d.unknown {
 		name := string(m.name.appendContent(nil))
 		t, err := inferType(m.value, 1)
@@ -277,7 +280,7 @@ func (d *jsonDecoder) noteUnknown() error {
 		}
 		inferred[name] = t // of a repeated member the last
 	}
-	d.found.merge(inferred)
+	d.found.Merge(inferred)
 	return nil
 }
 
@@ -285,8 +288,8 @@ func (d *jsonDecoder) noteUnknown() error {
 // be added.
 func (d *jsonDecoder) whyUnknown(m member) (reason string, lasting bool) {
 	name := string(m.name.appendContent(nil))
-	if d.headers != nil && strings.EqualFold(name, headersColumn) {
-		return "includeHeaders fills the column " + headersColumn + " with the headers of the record", true
+	if d.headers != nil && strings.EqualFold(name, HeadersColumn) {
+		return "includeHeaders fills the column " + HeadersColumn + " with the headers of the record", true
 	}
 	if reason := whyNoColumn(name, d.names); reason != "" {
 		return reason, true
@@ -428,22 +431,22 @@ func (c *column) check() error {
 	}
 }
 
-func (d *jsonDecoder) rows() int               { return d.builder.Field(0).Len() }
-func (d *jsonDecoder) size() int64             { return d.bytes }
-func (d *jsonDecoder) added() columnTypes      { return d.found }
-func (d *jsonDecoder) ignored() *ignoredFields { return d.losses }
-func (d *jsonDecoder) ignore(unknown bool)     { d.refuse = !unknown }
+func (d *jsonDecoder) Rows() int               { return d.builder.Field(0).Len() }
+func (d *jsonDecoder) Size() int64             { return d.bytes }
+func (d *jsonDecoder) Added() Columns          { return d.found }
+func (d *jsonDecoder) Ignored() *IgnoredFields { return d.losses }
+func (d *jsonDecoder) Ignore(unknown bool)     { d.refuse = !unknown }
 
-func (d *jsonDecoder) flush() arrow.RecordBatch {
+func (d *jsonDecoder) Flush() arrow.RecordBatch {
 	rows := d.builder.NewRecordBatch()
 	d.bytes = 0
-	if rows.NumRows() >= handoverRecords { // the next one will be as long
-		d.builder.Reserve(handoverRecords + chunkRecords)
+	if n := int(rows.NumRows()); n >= manyRows { // the next one will be as long
+		d.builder.Reserve(n + n/16)
 	}
 	return rows
 }
 
-func (d *jsonDecoder) release() { d.builder.Release() }
+func (d *jsonDecoder) Release() { d.builder.Release() }
 
 // content is the value of a string, valid until the next record.
 func (c *column) content() ([]byte, error) {

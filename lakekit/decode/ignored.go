@@ -1,4 +1,4 @@
-package ingest
+package decode
 
 import (
 	"fmt"
@@ -11,11 +11,11 @@ import (
 	"taxilake/lakekit/delta"
 )
 
-// ignoredFields are the fields of records, by their path, that did not become
+// IgnoredFields are the fields of records, by their path, that did not become
 // part of their rows: the table has no such column, or a later member of the
 // same name counts. They are told, or with ignoreUnknownFields=false their
 // records are dead letters.
-type ignoredFields struct {
+type IgnoredFields struct {
 	fields map[string]*ignoredField
 	rows   int64 // of these fields
 	// present are those of the present record, which is not counted yet.
@@ -33,15 +33,16 @@ const maxIgnored = 100
 
 const otherFields = "(other fields)"
 
-// refusedForFields begins the reason of a letter whose record fits but for
+// RefusedForFields begins the reason of a letter whose record fits but for
 // fields that would be ignored. A replay leaves it where it is, unless it is
 // told to ignore them.
-const refusedForFields = "ignoreUnknownFields is false: "
+const RefusedForFields = "ignoreUnknownFields is false: "
 
-func newIgnoredFields() *ignoredFields { return &ignoredFields{fields: map[string]*ignoredField{}} }
+// NewIgnoredFields are none yet.
+func NewIgnoredFields() *IgnoredFields { return &IgnoredFields{fields: map[string]*ignoredField{}} }
 
 // note adds a field of the present record; why is asked when it is a new one.
-func (f *ignoredFields) note(path []byte, why func() (reason string, lasting bool)) {
+func (f *IgnoredFields) note(path []byte, why func() (reason string, lasting bool)) {
 	if f == nil { // the record was looked at before
 		return
 	}
@@ -55,7 +56,7 @@ func (f *ignoredFields) note(path []byte, why func() (reason string, lasting boo
 }
 
 // field is that of a path; the reason of a new one is asked for.
-func (f *ignoredFields) field(path string, why func() (string, bool)) *ignoredField {
+func (f *IgnoredFields) field(path string, why func() (string, bool)) *ignoredField {
 	if field, known := f.fields[path]; known {
 		return field
 	}
@@ -73,9 +74,9 @@ func (f *ignoredFields) field(path string, why func() (string, bool)) *ignoredFi
 }
 
 // begin forgets the present record, accept counts it.
-func (f *ignoredFields) begin() { f.present = f.present[:0] }
+func (f *IgnoredFields) begin() { f.present = f.present[:0] }
 
-func (f *ignoredFields) accept() {
+func (f *IgnoredFields) accept() {
 	if len(f.present) == 0 {
 		return
 	}
@@ -86,30 +87,38 @@ func (f *ignoredFields) accept() {
 }
 
 // lasting are those of the present record that no column can be added for.
-func (f *ignoredFields) lasting() bool {
+func (f *IgnoredFields) lasting() bool {
 	return slices.ContainsFunc(f.present, func(field *ignoredField) bool { return field.lasting })
 }
 
 // err is why the present record is refused when nothing is to be ignored.
-func (f *ignoredFields) err() error {
+func (f *IgnoredFields) err() error {
 	if len(f.present) == 0 {
 		return nil
 	}
-	return fmt.Errorf("%sfield %q: %s", refusedForFields, f.present[0].path, f.present[0].reason)
+	return fmt.Errorf("%sfield %q: %s", RefusedForFields, f.present[0].path, f.present[0].reason)
 }
 
-// merge adds the counts of another.
-func (f *ignoredFields) merge(other *ignoredFields) {
+// Rows is the number of rows that are without some field of their record.
+func (f *IgnoredFields) Rows() int64 { return f.rows }
+
+// Merge adds the counts of another, and returns those of its fields that are new.
+func (f *IgnoredFields) Merge(other *IgnoredFields) (fresh []api.IgnoredField) {
+	fresh = slices.DeleteFunc(other.List(), func(field api.IgnoredField) bool {
+		_, known := f.fields[field.Field]
+		return known
+	})
 	f.rows += other.rows
 	for path, field := range other.fields {
 		if field.rows > 0 {
 			f.field(path, func() (string, bool) { return field.reason, field.lasting }).rows += field.rows
 		}
 	}
+	return fresh
 }
 
-// list is what there is to tell, by path.
-func (f *ignoredFields) list() (list []api.IgnoredField) {
+// List is what there is to tell, by path.
+func (f *IgnoredFields) List() (list []api.IgnoredField) {
 	for _, path := range slices.Sorted(maps.Keys(f.fields)) {
 		if field := f.fields[path]; field.rows > 0 {
 			list = append(list, api.IgnoredField{Field: path, Reason: field.reason, NumRows: field.rows})

@@ -1,4 +1,4 @@
-package ingest
+package decode
 
 import (
 	"fmt"
@@ -17,15 +17,15 @@ func inferred(t testing.TB, schema delta.Schema, records ...string) []delta.Fiel
 	if err != nil {
 		t.Fatal(err)
 	}
-	d, err := newDecoder(arrowSchema, decoderOptions{mergeSchema: true})
+	d, err := New(arrowSchema, Options{MergeSchema: true})
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer d.release()
+	defer d.Release()
 	for _, record := range records {
-		_ = d.decode([]byte(record), nil)
+		_ = d.Decode([]byte(record), nil)
 	}
-	return d.added().beyond(schema)
+	return d.Added().Beyond(schema)
 }
 
 var idSchema = delta.Schema{Fields: []delta.Field{{Name: "id", Type: delta.Long, Nullable: true}}}
@@ -117,14 +117,22 @@ func FuzzMergeSchema(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		d, err := newDecoder(arrowSchema, decoderOptions{})
+		d, err := New(arrowSchema, Options{})
 		if err != nil {
 			t.Fatalf("%q adds %s: %v", record, describeFields(fields), err)
 		}
-		defer d.release()
-		if err := d.decode([]byte(record), nil); err != nil && !strings.Contains(err.Error(), "want string") && !strings.Contains(err.Error(), "would be rounded as double") && !strings.Contains(err.Error(), "out of range of double") {
+		defer d.Release()
+		if err := d.Decode([]byte(record), nil); err != nil && !strings.Contains(err.Error(), "want string") && !strings.Contains(err.Error(), "would be rounded as double") && !strings.Contains(err.Error(), "out of range of double") {
 			t.Errorf("%q adds %s and is refused: %v", record, describeFields(fields), err)
 		}
-		d.flush().Release()
+		d.Flush().Release()
 	})
+}
+
+func describeFields(fields []delta.Field) string {
+	var texts []string
+	for _, field := range fields {
+		texts = append(texts, fmt.Sprintf("%s %s", field.Name, field.Type))
+	}
+	return strings.Join(texts, ", ")
 }

@@ -1,4 +1,4 @@
-package ingest
+package decode
 
 import (
 	"fmt"
@@ -44,7 +44,7 @@ func (c *column) bindStruct(t *arrow.StructType, b *array.StructBuilder) error {
 		byName[field.Name] = i
 	}
 	values := make([]jsonValue, len(parts)) // the last of each member
-	read := func(object jsonValue, losses *ignoredFields) error {
+	read := func(object jsonValue, losses *IgnoredFields) error {
 		clear(values)
 		return object.members(func(m member) error {
 			i, known := byName[string(m.name.appendContent(nil))]
@@ -124,7 +124,7 @@ func (c *column) bindMap(t *arrow.MapType, b *array.MapBuilder) error {
 	if err := item.bind(c.name+"{}", t.ItemField(), b.ItemBuilder()); err != nil {
 		return fmt.Errorf("value: %w", err)
 	}
-	read := func(object jsonValue, losses *ignoredFields, visit func(string, jsonValue) error) error {
+	read := func(object jsonValue, losses *IgnoredFields, visit func(string, jsonValue) error) error {
 		var names []string
 		last := map[string]jsonValue{}
 		err := object.members(func(m member) error {
