@@ -14,7 +14,7 @@ CREATE MACRO spark_unit(unit) AS
 CREATE MACRO spark_whole(x) AS CASE
   WHEN typeof(x) IN ('FLOAT', 'DOUBLE') THEN CAST(system.main.trunc(try_cast(x AS DOUBLE)) AS BIGINT)
   WHEN typeof(x) LIKE 'DECIMAL%' THEN CAST(split_part(CAST(x AS VARCHAR), '.', 1) AS BIGINT)
-  WHEN typeof(x) = 'VARCHAR' AND NOT regexp_full_match(CAST(x AS VARCHAR), '\s*[-+]?[0-9]+\s*')
+  WHEN typeof(x) = 'VARCHAR' AND try_cast(x AS BIGINT) IS NOT NULL AND NOT regexp_full_match(CAST(x AS VARCHAR), '\s*[-+]?[0-9]+\s*')
   THEN CAST(error('''' || x || ''' is no whole number; of a text such as ''1.5'' write CAST(CAST(x AS DOUBLE) AS INT)') AS BIGINT) ELSE CAST(x AS BIGINT) END;
 CREATE MACRO spark_try_whole(x) AS CASE
   WHEN typeof(x) IN ('FLOAT', 'DOUBLE') THEN try_cast(system.main.trunc(try_cast(x AS DOUBLE)) AS BIGINT)
