@@ -24,15 +24,11 @@ const (
 	chartHeight = 420
 )
 
-// Picture is a drawn chart: static where no script runs, live where echarts is
-// at hand.
-type Picture = api.Picture
-
 // Chart draws a chart of go-echarts.
-func (w *Workshop) Chart(chart Chart) (Picture, error) {
+func (w *Workshop) Chart(chart Chart) (api.Picture, error) {
 	snippet := chart.RenderSnippet()
 	width, height := chartSize(snippet.Element)
-	var p Picture
+	var p api.Picture
 	return p, w.post("/api/charts", api.ChartRequest{Option: snippet.Option, Width: width, Height: height}, &p)
 }
 

@@ -2,30 +2,17 @@ package lakekit
 
 import (
 	"fmt"
-	"html"
 	"os"
 	"path/filepath"
 	"strings"
 
 	"taxilake/lakekit/api"
+	"taxilake/lakekit/internal/text"
 )
-
-// Checks are the results of Check.
-type Checks []api.Check
-
-// OK reports whether nothing is missing.
-func (c Checks) OK() bool {
-	for _, check := range c {
-		if !check.OK {
-			return false
-		}
-	}
-	return true
-}
 
 // Check tests what a lesson should have left behind: "00" to "04". Every check
 // that fails carries a hint. Shown, failed checks end the cell.
-func (w *Workshop) Check(lesson string) (Checks, error) {
+func (w *Workshop) Check(lesson string) (api.Checks, error) {
 	number, _, _ := strings.Cut(lesson, "_")
 	tests := map[string][]func() api.Check{
 		"00": {w.checkServices, w.checkCharts},
@@ -37,7 +24,7 @@ func (w *Workshop) Check(lesson string) (Checks, error) {
 	if tests == nil {
 		return nil, fmt.Errorf("there is no lesson %q to check; they are 00, 01, 02, 03 and 04", lesson)
 	}
-	var checks Checks
+	var checks api.Checks
 	for _, test := range tests {
 		checks = append(checks, test())
 	}
@@ -85,7 +72,7 @@ func (w *Workshop) checkSample() api.Check {
 
 func (w *Workshop) checkTopic() api.Check {
 	name := "topic " + w.settings.Topic + " has 3 partitions"
-	topic, err := w.Topic("")
+	topic, err := w.Topic()
 	if err != nil {
 		return failedCheck(name, err, "run the cell of lesson 02 that creates the topic")
 	}
@@ -96,7 +83,7 @@ func (w *Workshop) checkTopic() api.Check {
 func (w *Workshop) checkMessages() api.Check {
 	const name = "records have arrived in every partition"
 	const hint = "run the cells of lesson 02 that produce traffic"
-	topic, err := w.Topic("")
+	topic, err := w.Topic()
 	if err != nil {
 		return failedCheck(name, err, hint)
 	}
@@ -106,12 +93,12 @@ func (w *Workshop) checkMessages() api.Check {
 			empty++
 		}
 	}
-	return check(name, empty == 0, fmt.Sprintf("%s messages, %d empty partitions", count(topic.Records()), empty), hint)
+	return check(name, empty == 0, fmt.Sprintf("%s messages, %d empty partitions", text.Count(topic.Records()), empty), hint)
 }
 
 func (w *Workshop) checkTable() api.Check {
 	const name = "the table exists, with optimized writes and auto compaction"
-	table, err := w.DescribeTable("")
+	table, err := w.DescribeTable()
 	if err != nil {
 		return failedCheck(name, err, "run the cell of lesson 03 that creates the table")
 	}
@@ -123,21 +110,21 @@ func (w *Workshop) checkTable() api.Check {
 func (w *Workshop) checkStream() api.Check {
 	const name = "the stream runs"
 	const hint = "run the cell of lesson 03 that starts the stream"
-	status, err := w.Stream("").Status()
+	status, err := w.Stream().Status()
 	if err != nil {
 		return failedCheck(name, err, hint)
 	}
-	return check(name, status.IsActive, streamState(status)+" "+status.Error, hint)
+	return check(name, status.IsActive, status.State()+" "+status.Error, hint)
 }
 
 func (w *Workshop) checkRows() api.Check {
 	const name = "records of the topic are rows of the table"
 	const hint = "lesson 02 produces records and lesson 03 streams them into the table: run both"
-	table, err := w.DescribeTable("")
+	table, err := w.DescribeTable()
 	if err != nil {
 		return failedCheck(name, err, hint)
 	}
-	return check(name, table.NumRecords > 0, count(table.NumRecords)+" rows", hint)
+	return check(name, table.NumRecords > 0, text.Count(table.NumRecords)+" rows", hint)
 }
 
 func (w *Workshop) checkCheckpoint() api.Check {
@@ -157,7 +144,7 @@ func (w *Workshop) checkCheckpoint() api.Check {
 func (w *Workshop) checkCompaction() api.Check {
 	const name = "small files were merged"
 	const hint = "run the cells of lesson 03 on small files and compaction"
-	history, err := w.History("", 0)
+	history, err := w.History(HistoryOptions{})
 	if err != nil {
 		return failedCheck(name, err, hint)
 	}
@@ -175,41 +162,11 @@ func (w *Workshop) checkVerdict() api.Check {
 	if err != nil {
 		return failedCheck(name, err, "run the cell of lesson 04 before this one, which stops the traffic and compares")
 	}
-	detail := fmt.Sprintf("%s produced, %s rows, %s refused; %d comparisons", count(verdict.Produced), count(verdict.Rows), count(verdict.DeadLetters), len(verdict.Checks))
+	detail := fmt.Sprintf("%s produced, %s rows, %s refused; %d comparisons", text.Count(verdict.Produced), text.Count(verdict.Rows), text.Count(verdict.DeadLetters), len(verdict.Checks))
 	for _, c := range verdict.Checks {
 		if !c.OK {
 			return check(name, false, detail+"; "+c.Name+": "+c.Detail, c.Hint)
 		}
 	}
 	return check(name, verdict.OK, detail, "`lakekit verify` shows every comparison")
-}
-
-func checksView(title string, checks Checks) view {
-	var htmlText, text strings.Builder
-	if title != "" {
-		fmt.Fprintf(&htmlText, "<b>%s</b>", html.EscapeString(title))
-		fmt.Fprintln(&text, title)
-	}
-	for _, c := range checks {
-		mark, colour := "✓", "#2e8b57"
-		if !c.OK {
-			mark, colour = "✗", "#d1495b"
-		}
-		fmt.Fprintf(&htmlText, `<div><b style="color:%s">%s</b> %s <span style="opacity:.7">%s</span>`, colour, mark, html.EscapeString(c.Name), html.EscapeString(c.Detail))
-		fmt.Fprintf(&text, "%s %s: %s\n", mark, c.Name, c.Detail)
-		if c.Hint != "" {
-			fmt.Fprintf(&htmlText, `<div style="margin-left:1.3em"><b>Hint:</b> %s</div>`, html.EscapeString(c.Hint))
-			fmt.Fprintf(&text, "  hint: %s\n", c.Hint)
-		}
-		htmlText.WriteString("</div>")
-	}
-	return view{html: htmlText.String(), text: text.String(), failed: !checks.OK()}
-}
-
-func verdictView(v Verdict) view {
-	title := fmt.Sprintf("%s records: 0 lost, 0 twice", count(v.Produced))
-	if !v.OK {
-		title = fmt.Sprintf("%s records produced, %s rows in version %d of the table: they do not agree", count(v.Produced), count(v.Rows), v.Version)
-	}
-	return checksView(title, v.Checks)
 }

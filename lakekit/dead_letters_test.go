@@ -9,7 +9,7 @@ import (
 )
 
 func TestShowDeadLetters(t *testing.T) {
-	text := Text(DeadLetters{
+	text := Text(api.DeadLetters{
 		{Topic: "nyc_taxi_data", Partition: 1, Offset: 7, Timestamp: time.UnixMilli(1_245_086_781_000), Key: []byte("k"), Value: []byte(`{"fare`), Reason: "malformed JSON: unexpected end at byte 6"},
 		{Topic: "nyc_taxi_data", Value: []byte{0xff, 'a'}, Reason: "not text"},
 		{Topic: "nyc_taxi_data", Value: []byte(strings.Repeat("é", 3000)), Reason: "long"},

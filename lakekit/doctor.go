@@ -9,14 +9,15 @@ import (
 	"syscall"
 
 	"taxilake/lakekit/api"
+	"taxilake/lakekit/internal/text"
 	"taxilake/lakekit/services"
 	"taxilake/lakekit/settings"
 )
 
 // Doctor tries every part of the workshop, from the folder it lives in to a
 // drawn chart, and says what to do about what fails.
-func Doctor(s *settings.Settings) Checks {
-	checks := Checks{checkProgram(s), checkFolder(s), checkSpace("the disk", s.State)}
+func Doctor(s *settings.Settings) api.Checks {
+	checks := api.Checks{checkProgram(s), checkFolder(s), checkSpace("the disk", s.State)}
 	if folder := filepath.Join(s.State, "kafka"); otherDisk(s.State, folder) {
 		checks = append(checks, checkSpace("the disk of the broker", folder))
 	}
@@ -46,7 +47,7 @@ func Doctor(s *settings.Settings) Checks {
 }
 
 // Doctor tries every part of the workshop.
-func (w *Workshop) Doctor() Checks { return Doctor(w.settings) }
+func (w *Workshop) Doctor() api.Checks { return Doctor(w.settings) }
 
 func checkProgram(s *settings.Settings) api.Check {
 	const name = "the lakekit program is built"
@@ -77,13 +78,13 @@ const enoughSpace = 2 << 30
 
 func checkSpace(what, folder string) api.Check {
 	name := "there is room on " + what
-	hint := fmt.Sprintf("the course wants %s: delete something, or set LAKEKIT_STATE to a folder on another disk", size(enoughSpace))
+	hint := fmt.Sprintf("the course wants %s: delete something, or set LAKEKIT_STATE to a folder on another disk", text.Size(enoughSpace))
 	var fs syscall.Statfs_t
 	if err := syscall.Statfs(folder, &fs); err != nil {
 		return failedCheck(name, fmt.Errorf("%s: %w", folder, err), hint)
 	}
 	free := int64(fs.Bavail) * int64(fs.Bsize)
-	return check(name, free >= enoughSpace, size(free)+" free in "+folder, hint)
+	return check(name, free >= enoughSpace, text.Size(free)+" free in "+folder, hint)
 }
 
 // otherDisk reports whether a folder that is there lies on another file system.
@@ -94,10 +95,10 @@ func otherDisk(state, folder string) bool {
 
 // diagnose lets the server go through a service step by step, up to the first
 // that fails.
-func (w *Workshop) diagnose(service, path string) Checks {
-	var steps Checks
+func (w *Workshop) diagnose(service, path string) api.Checks {
+	var steps api.Checks
 	if err := w.post(path, struct{}{}, &steps); err != nil {
-		return Checks{failedCheck(service+" can be asked", err, "the server's log is "+settings.LogFile(w.settings.State, settings.Workshop))}
+		return api.Checks{failedCheck(service+" can be asked", err, "the server's log is "+settings.LogFile(w.settings.State, settings.Workshop))}
 	}
 	return steps
 }

@@ -29,10 +29,10 @@ func TestImports(t *testing.T) {
 			"github.com/go-logr/logr", "k8s.io/klog/v2", "github.com/gofrs/uuid", "github.com/pkg/errors", "golang.org/x/exp", // what those need
 			"taxilake/lakekit", "taxilake/lakekit/api", "taxilake/lakekit/blob", "taxilake/lakekit/kafka/properties",
 			"taxilake/lakekit/services", "taxilake/lakekit/settings",
-			"taxilake/lakekit/internal/atomicfile", "taxilake/lakekit/internal/folder", "taxilake/lakekit/internal/wait",
+			"taxilake/lakekit/internal/atomicfile", "taxilake/lakekit/internal/folder", "taxilake/lakekit/internal/text", "taxilake/lakekit/internal/wait",
 		},
 		"./delta":  bucketAndDelta,
-		"./decode": append(bucketAndDelta, "taxilake/lakekit/api", "taxilake/lakekit/decode"),
+		"./decode": append(bucketAndDelta, "taxilake/lakekit/api", "taxilake/lakekit/decode", "taxilake/lakekit/internal/text"),
 	} {
 		list, err := exec.Command("go", "list", "-deps", "-f",
 			"{{if not .Standard}}{{if .Module.Main}}{{.ImportPath}}{{else}}{{.Module.Path}}{{end}}{{if .CgoFiles}} cgo{{end}}{{end}}", path).Output()

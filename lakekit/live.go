@@ -10,6 +10,7 @@ import (
 	"github.com/janpfeifer/gonb/gonbui"
 
 	"taxilake/lakekit/api"
+	"taxilake/lakekit/internal/text"
 )
 
 // live shows something that changes, in one place: an output that is replaced
@@ -44,19 +45,19 @@ type bar struct {
 }
 
 func (l *live) show(b bar) {
-	text := b.title + "  " + b.text
-	if text == l.text {
+	line := b.title + "  " + b.text
+	if line == l.text {
 		return
 	}
-	l.text, l.open = text, true
+	l.text, l.open = line, true
 	switch {
 	case l.id != "":
 		gonbui.UpdateHTML(l.id, b.html())
 	case l.terminal:
-		fmt.Fprintf(os.Stderr, "\r\x1b[K%s", text)
+		fmt.Fprintf(os.Stderr, "\r\x1b[K%s", line)
 	case time.Since(l.last) >= logEvery:
 		l.last, l.open = time.Now(), false
-		fmt.Fprintln(os.Stderr, text)
+		fmt.Fprintln(os.Stderr, line)
 	}
 }
 
@@ -82,17 +83,17 @@ func (b bar) html() string {
 		html.EscapeString(b.text) + gauge + `</div>`
 }
 
-func trafficBar(run api.TrafficRun) bar {
+func trafficBar(run TrafficRun) bar {
 	p := run.Progress
 	b := bar{title: "traffic to " + p.Topic, done: -1}
 	if run.Request.Records > 0 {
 		b.done = float64(p.Acknowledged) / float64(run.Request.Records)
 	}
 	parts := []string{
-		fmt.Sprintf("%s sent", count(p.Sent)),
-		fmt.Sprintf("%s acknowledged", count(p.Acknowledged)),
-		fmt.Sprintf("%s failed", count(p.Failed)),
-		fmt.Sprintf("%s records/s", count(int64(p.RecordsPerSecond))),
+		text.Count(p.Sent) + " sent",
+		text.Count(p.Acknowledged) + " acknowledged",
+		text.Count(p.Failed) + " failed",
+		text.Count(int64(p.RecordsPerSecond)) + " records/s",
 		fmt.Sprintf("%.1f s", p.ElapsedSeconds),
 	}
 	if p.Message != "" {
@@ -108,16 +109,16 @@ func streamBar(status api.StreamStatus, progress []api.StreamProgress) bar {
 		b.done = float64(status.NumInputRows) / float64(total)
 	}
 	parts := []string{
-		"batch " + lastBatch(status),
-		fmt.Sprintf("%s records read", count(status.NumInputRows)),
-		fmt.Sprintf("%s behind", count(status.RecordsBehind)),
+		"batch " + status.LastBatch(),
+		fmt.Sprintf("%s records read", text.Count(status.NumInputRows)),
+		text.Count(status.RecordsBehind) + " behind",
 	}
 	if n := status.NumRowsWithIgnoredFields; n > 0 {
-		parts = append(parts, fmt.Sprintf("%s without some fields, see the status", counted(n, "row")))
+		parts = append(parts, fmt.Sprintf("%s without some fields, see the status", text.Counted(n, "row")))
 	}
 	if len(progress) > 0 {
 		if rate := progress[len(progress)-1].ProcessedRowsPerSecond; !rate.IsZero() {
-			parts = append(parts, fmt.Sprintf("%s records/s in the last batch", count(int64(rate))))
+			parts = append(parts, fmt.Sprintf("%s records/s in the last batch", text.Count(int64(rate))))
 		}
 	}
 	if status.Message != "" {
@@ -125,37 +126,4 @@ func streamBar(status api.StreamStatus, progress []api.StreamProgress) bar {
 	}
 	b.text = strings.Join(parts, " · ")
 	return b
-}
-
-// count writes a number with separators: 1,234,567.
-func count(n int64) string {
-	if n < 0 {
-		return "-" + count(-n)
-	}
-	text := fmt.Sprint(n)
-	for i := len(text) - 3; i > 0; i -= 3 {
-		text = text[:i] + "," + text[i:]
-	}
-	return text
-}
-
-// counted writes a number of things: 1 file, 1,234 files.
-func counted(n int64, thing string) string {
-	if n != 1 {
-		thing += "s"
-	}
-	return count(n) + " " + thing
-}
-
-// size writes a number of bytes in the unit that suits it.
-func size(bytes int64) string {
-	switch {
-	case bytes < 1<<10:
-		return fmt.Sprintf("%d B", bytes)
-	case bytes < 1<<20:
-		return fmt.Sprintf("%.1f KiB", float64(bytes)/(1<<10))
-	case bytes < 1<<30:
-		return fmt.Sprintf("%.1f MiB", float64(bytes)/(1<<20))
-	}
-	return fmt.Sprintf("%.2f GiB", float64(bytes)/(1<<30))
 }

@@ -7,6 +7,8 @@ import (
 
 	"github.com/janpfeifer/gonb/gonbui"
 	"github.com/janpfeifer/gonb/gonbui/protocol"
+
+	"taxilake/lakekit/api"
 )
 
 // Must returns the value of a call that succeeded. Where it failed, it shows the
@@ -34,9 +36,9 @@ func Show(values ...any) {
 		if value == nil {
 			continue
 		}
-		v := viewOf(value)
+		v := api.ViewOf(value)
 		display(v)
-		failed = failed || v.failed
+		failed = failed || v.Failed
 	}
 	if failed {
 		end()
@@ -44,16 +46,16 @@ func Show(values ...any) {
 }
 
 // Text is what Show prints in a terminal.
-func Text(value any) string { return viewOf(value).text }
+func Text(value any) string { return api.ViewOf(value).Text }
 
-func display(v view) {
+func display(v api.View) {
 	if !gonbui.IsNotebook {
-		fmt.Println(strings.TrimRight(v.text, "\n"))
+		fmt.Println(strings.TrimRight(v.Text, "\n"))
 		return
 	}
 	gonbui.SendData(&protocol.DisplayData{Data: map[protocol.MIMEType]any{
-		protocol.MIMETextHTML:  v.html,
-		protocol.MIMETextPlain: v.text,
+		protocol.MIMETextHTML:  v.HTML,
+		protocol.MIMETextPlain: v.Text,
 	}})
 	// A cell that ends at once loses what is still in the pipe.
 	gonbui.Sync()

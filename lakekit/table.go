@@ -10,51 +10,71 @@ import (
 
 // TableOptions describe a Delta table of taxi records; the zero value is the
 // course's, with optimized writes and auto compaction on.
-type TableOptions = api.TableRequest
-
-// TableDetail is what DESCRIBE DETAIL tells of a table.
-type TableDetail = api.TableDetail
-
-// History are a table's commits, newest first, as DESCRIBE HISTORY lists them.
-type History []api.HistoryEntry
-
-// Files are the data files of one version of a table.
-type Files []api.FileInfo
-
-// Objects are what an address of the object store holds.
-type Objects []api.Object
+type TableOptions struct {
+	URI        string            `json:"uri"` // oss:// address, or a name beside the course's table
+	Properties map[string]string `json:"properties,omitempty"`
+}
 
 // CreateTable creates a Delta table, or describes the one that is there.
-func (w *Workshop) CreateTable(options TableOptions) (TableDetail, error) {
-	var t TableDetail
+func (w *Workshop) CreateTable(options TableOptions) (api.TableDetail, error) {
+	var t api.TableDetail
 	return t, w.post("/api/tables", options, &t)
 }
 
-// DescribeTable tells a table's details; "" is the course's table.
-func (w *Workshop) DescribeTable(nameOrURI string) (TableDetail, error) {
-	var t TableDetail
-	return t, w.get("/api/table", tableQuery(nameOrURI), &t)
+// DescribeTable tells the details of the table with a name or oss:// address;
+// without one, of the course's.
+func (w *Workshop) DescribeTable(nameOrURI ...string) (api.TableDetail, error) {
+	var t api.TableDetail
+	table, err := theOne("table", nameOrURI, w.settings.Table)
+	if err != nil {
+		return t, err
+	}
+	return t, w.get("/api/table", tableQuery(table), &t)
 }
 
-// History lists a table's newest commits; 0 is all of them.
-func (w *Workshop) History(nameOrURI string, limit int) (History, error) {
-	query := tableQuery(nameOrURI)
-	query.Set("limit", strconv.Itoa(limit))
-	var list History
+// HistoryOptions say which commits to list; the zero value lists all of the
+// course's table.
+type HistoryOptions struct {
+	URI   string // oss:// address, or a name beside the course's table; default: the course's table
+	Limit int    // the newest so many; default: all
+}
+
+// History lists a table's commits, newest first.
+func (w *Workshop) History(options HistoryOptions) (api.History, error) {
+	query := tableQuery(options.URI)
+	if options.Limit != 0 {
+		query.Set("limit", strconv.Itoa(options.Limit))
+	}
+	var list api.History
 	return list, w.get("/api/table/history", query, &list)
 }
 
-// Files lists the data files of a version of a table; -1 is the newest.
-func (w *Workshop) Files(nameOrURI string, version int64) (Files, error) {
-	query := tableQuery(nameOrURI)
-	query.Set("version", strconv.FormatInt(version, 10))
-	var list Files
+// FilesOptions say whose data files to list; the zero value lists those of the
+// newest version of the course's table.
+type FilesOptions struct {
+	URI     string // oss:// address, or a name beside the course's table; default: the course's table
+	Version *int64 // default: the newest
+}
+
+// Files lists the data files of a version of a table.
+func (w *Workshop) Files(options FilesOptions) (api.Files, error) {
+	query := tableQuery(options.URI)
+	if options.Version != nil {
+		query.Set("version", strconv.FormatInt(*options.Version, 10))
+	}
+	var list api.Files
 	return list, w.get("/api/table/files", query, &list)
 }
 
 // OptimizeOptions say what to optimize; the zero value merges the small files
 // of the course's table.
-type OptimizeOptions = api.OptimizeRequest
+type OptimizeOptions struct {
+	URI        string   `json:"uri"`                                           // oss:// address, or a name beside the course's table; default: the course's table
+	Where      string   `json:"where,omitempty"`                               // conditions on partition columns, joined by AND
+	ZOrderBy   []string `json:"zOrderBy,omitempty"`                            // columns whose ranges each file shall keep narrow
+	TargetSize int64    `json:"targetSize,omitempty" range:"1..1099511627776"` // bytes; 0: delta.targetFileSize
+	DryRun     bool     `json:"dryRun,omitempty"`                              // only says what would be rewritten
+}
 
 // Optimize rewrites a table's data files so that they are read faster.
 func (w *Workshop) Optimize(options OptimizeOptions) (api.Compaction, error) {
@@ -64,7 +84,17 @@ func (w *Workshop) Optimize(options OptimizeOptions) (api.Compaction, error) {
 
 // VacuumOptions say what to vacuum; the zero value deletes what the course's
 // table has not needed for 7 days.
-type VacuumOptions = api.VacuumRequest
+type VacuumOptions struct {
+	URI string `json:"uri"`
+	// RetentionHours that unneeded files are kept; nil: the table's
+	// delta.deletedFileRetentionDuration, 7 days unless it is set.
+	RetentionHours *float64 `json:"retentionHours,omitempty" range:"0..876000"`
+	DryRun         bool     `json:"dryRun,omitempty"` // only says what would be deleted
+	// Conf are Spark's settings; known is
+	// spark.databricks.delta.retentionDurationCheck.enabled, and false allows a
+	// retention shorter than the table's.
+	Conf map[string]string `json:"conf,omitempty"`
+}
 
 // Vacuum deletes files that a table no longer needs.
 func (w *Workshop) Vacuum(options VacuumOptions) (api.Vacuum, error) {
@@ -73,7 +103,11 @@ func (w *Workshop) Vacuum(options VacuumOptions) (api.Vacuum, error) {
 }
 
 // RestoreOptions name the version or the time to go back to.
-type RestoreOptions = api.RestoreRequest
+type RestoreOptions struct {
+	URI       string `json:"uri"`
+	Version   *int64 `json:"version,omitempty" range:"0..9223372036854775807"`
+	Timestamp string `json:"timestamp,omitempty"` // 2026-01-02 15:04:05 in UTC, or with its zone as in RFC 3339
+}
 
 // Restore makes a table again what it was, by a new commit.
 func (w *Workshop) Restore(options RestoreOptions) (api.Restoration, error) {
@@ -82,8 +116,8 @@ func (w *Workshop) Restore(options RestoreOptions) (api.Restoration, error) {
 }
 
 // List lists what is at an oss:// address, folders as one entry each.
-func (w *Workshop) List(uri string) (Objects, error) {
-	var list Objects
+func (w *Workshop) List(uri string) (api.Objects, error) {
+	var list api.Objects
 	return list, w.get("/api/objects", url.Values{"uri": {uri}}, &list)
 }
 
@@ -103,13 +137,10 @@ func (w *Workshop) SQLIn(timeZone, statement string) (*api.Result, error) {
 }
 
 // Verify compares the table with what was produced, exactly.
-func (w *Workshop) Verify() (Verdict, error) {
-	var v Verdict
+func (w *Workshop) Verify() (api.Verdict, error) {
+	var v api.Verdict
 	return v, w.post("/api/verify", struct{}{}, &v)
 }
-
-// Verdict says whether every record arrived exactly once.
-type Verdict = api.Verdict
 
 // PlanReset says what Reset would delete.
 func (w *Workshop) PlanReset() (api.Reset, error) {

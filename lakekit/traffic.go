@@ -12,16 +12,61 @@ import (
 
 // TrafficOptions describe taxi records to produce; the zero value is an endless
 // run as fast as it goes into the course's topic.
-type TrafficOptions = api.TrafficRequest
+type TrafficOptions struct {
+	Topic   string  `json:"topic"`
+	Rate    float64 `json:"rate" range:"0.001..10000000"`        // records a second; 0: as fast as it goes
+	Records int64   `json:"records" range:"1..1000000000000000"` // 0: until it is stopped, or the CSV file ends
+	Seed    uint64  `json:"seed"`                                // of the generator; 0: 1
+	// FromRow is the generator's first row; nil goes on after the last row
+	// that was produced with this seed, so that no record is sent twice. Of a
+	// CSV file it is the row to go on with, from 0, and nil is its beginning.
+	FromRow *int64 `json:"from_row,omitempty" range:"0..1000000000000000"`
+	CSV     string `json:"csv,omitempty"` // path of a file to read instead of generating
+}
 
 // Traffic is a producing run in the server.
 type Traffic struct {
 	workshop *Workshop
-	run      api.TrafficRun
+	run      TrafficRun
+}
+
+// TrafficRun is a producing run that the server has kept account of.
+type TrafficRun struct {
+	ID       int                 `json:"id"`
+	Request  TrafficOptions      `json:"request"`
+	FromRow  int64               `json:"from_row"`
+	Started  time.Time           `json:"started"`
+	Ended    time.Time           `json:"ended,omitzero"`
+	Progress api.TrafficProgress `json:"progress"`
+	// StartOffsets are the topic's latest offsets by partition when the run
+	// began.
+	StartOffsets map[int32]int64 `json:"start_offsets"`
+	// Interrupted: the server ended in mid-run, so that the last progress is
+	// not the whole account.
+	Interrupted bool `json:"interrupted,omitempty"`
+}
+
+// Active reports whether the run goes on.
+func (r TrafficRun) Active() bool {
+	return !r.Interrupted && (r.Progress.State == api.TrafficRunning || r.Progress.State == api.TrafficWaiting)
 }
 
 // TrafficRuns are the runs that the server has kept account of.
-type TrafficRuns []api.TrafficRun
+type TrafficRuns []TrafficRun
+
+// View lists the runs.
+func (list TrafficRuns) View() api.View {
+	return api.Table("runs of traffic", "run#|source|state|sent#|acknowledged#|failed#", api.Each(list, func(r TrafficRun) []any {
+		source, state := fmt.Sprintf("seed %d from row %d", r.Request.Seed, r.FromRow), string(r.Progress.State)
+		if r.Request.CSV != "" {
+			source = r.Request.CSV
+		}
+		if r.Interrupted {
+			state = "interrupted"
+		}
+		return []any{r.ID, source, state, r.Progress.Sent, r.Progress.Acknowledged, r.Progress.Failed}
+	})...)
+}
 
 // StartTraffic starts to produce taxi records. The run goes on in the server
 // after the cell has ended; Wait follows it, Stop ends it.
@@ -73,7 +118,7 @@ func (t *Traffic) Stop() (api.TrafficProgress, error) {
 }
 
 func (t *Traffic) refresh(method, action string) (api.TrafficProgress, error) {
-	var run api.TrafficRun
+	var run TrafficRun
 	if err := t.workshop.call(method, fmt.Sprintf("/api/traffic/%d%s", t.run.ID, action), nil, &run); err != nil {
 		return t.run.Progress, err
 	}

@@ -22,39 +22,39 @@ func everything() map[string]any {
 	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	return map[string]any{
 		"services":  Services{{Role: settings.Broker, State: "running", Address: "127.0.0.1:9092", PID: 7, Log: markup}},
-		"cluster":   Cluster{ID: markup, Brokers: []api.BrokerInfo{{ID: 1, Host: markup, Port: 9092}}},
-		"topic":     Topic{Name: markup, Partitions: []api.PartitionInfo{{LatestOffset: 12}}, Configs: map[string]string{"retention.ms": markup}},
-		"topics":    []Topic{{Name: markup}},
-		"messages":  Messages{{Timestamp: at, Key: []byte("k"), Value: []byte(markup)}},
+		"cluster":   api.ClusterInfo{ID: markup, Brokers: []api.BrokerInfo{{ID: 1, Host: markup, Port: 9092}}},
+		"topic":     api.TopicInfo{Name: markup, Partitions: []api.PartitionInfo{{LatestOffset: 12}}, Configs: map[string]string{"retention.ms": markup}},
+		"topics":    api.Topics{{Name: markup}},
+		"messages":  api.Messages{{Timestamp: at, Key: []byte("k"), Value: []byte(markup)}},
 		"traffic":   api.TrafficProgress{Topic: markup, State: api.TrafficFinished, Sent: 3, Acknowledged: 2, Failed: 1, ElapsedSeconds: 2},
-		"runs":      TrafficRuns{{ID: 1, Request: api.TrafficRequest{CSV: markup}}},
-		"table":     TableDetail{Location: markup, Properties: map[string]string{"delta.appendOnly": markup}},
-		"history":   History{{Version: 3, Timestamp: at, Operation: markup, OperationMetrics: map[string]string{"numFiles": "1"}}},
-		"files":     Files{{Path: markup, Size: 2048, NumRecords: 10, ModificationTime: at, DataChange: true}},
-		"objects":   Objects{{Name: markup, Size: 5, LastModified: at}},
-		"stream":    StreamStatus{Name: markup, Message: markup, Error: markup, NumRowsWithIgnoredFields: 3, IgnoredFields: []api.IgnoredField{{Field: markup, Reason: markup, NumRows: 3}}},
-		"streams":   []StreamStatus{{Name: markup, IsActive: true}},
-		"new":       StreamStatus{Name: markup, BatchID: -1},
-		"none":      DeadLetters{},
-		"progress":  StreamProgress{Name: markup},
-		"batches":   []StreamProgress{{BatchID: 4, Timestamp: markup}},
+		"runs":      TrafficRuns{{ID: 1, Request: TrafficOptions{CSV: markup}}},
+		"table":     api.TableDetail{Location: markup, Properties: map[string]string{"delta.appendOnly": markup}},
+		"history":   api.History{{Version: 3, Timestamp: at, Operation: markup, OperationMetrics: map[string]string{"numFiles": "1"}}},
+		"files":     api.Files{{Path: markup, Size: 2048, NumRecords: 10, ModificationTime: at, DataChange: true}},
+		"objects":   api.Objects{{Name: markup, Size: 5, LastModified: at}},
+		"stream":    api.StreamStatus{Name: markup, Message: markup, Error: markup, NumRowsWithIgnoredFields: 3, IgnoredFields: []api.IgnoredField{{Field: markup, Reason: markup, NumRows: 3}}},
+		"streams":   api.Streams{{Name: markup, IsActive: true}},
+		"new":       api.StreamStatus{Name: markup, BatchID: -1},
+		"none":      api.DeadLetters{},
+		"progress":  api.StreamProgress{Name: markup},
+		"batches":   api.Batches{{BatchID: 4, Timestamp: markup}},
 		"compacted": api.Compaction{Version: 5, NumRemovedFiles: 60, NumAddedFiles: 1},
 		"dry":       api.Compaction{Version: -1, DryRun: true, NumRemovedFiles: 60, NumAddedFiles: 1},
 		"vacuum":    api.Vacuum{DryRun: true, NumFiles: 1234, SizeInBytes: 2048, Files: []string{markup}},
 		"restored":  api.Restoration{Version: 9, RestoredVersion: 3, NumRestoredFiles: 4},
 		"reset":     api.Reset{Topic: markup, Addresses: []string{markup}},
-		"checks":    Checks{{Name: markup, Detail: markup, Hint: markup}},
-		"verdict":   Verdict{OK: true, Produced: 1234567, Checks: []api.Check{{Name: markup, OK: true}}},
+		"checks":    api.Checks{{Name: markup, Detail: markup, Hint: markup}},
+		"verdict":   api.Verdict{OK: true, Produced: 1234567, Checks: []api.Check{{Name: markup, OK: true}}},
 		"text":      markup,
 		"other":     struct{ Text string }{markup},
 	}
 }
 
 func TestIgnoredFieldsAreShown(t *testing.T) {
-	status := StreamStatus{NumRowsWithIgnoredFields: 1234, IgnoredFields: []api.IgnoredField{{Field: "a b", Reason: "no such names", NumRows: 1234}}}
+	status := api.StreamStatus{NumRowsWithIgnoredFields: 1234, IgnoredFields: []api.IgnoredField{{Field: "a b", Reason: "no such names", NumRows: 1234}}}
 	for _, want := range []string{"rows without some fields", "1,234", "field a b", "not in 1,234 rows: no such names"} {
-		if v := viewOf(status); !strings.Contains(v.text, want) || !strings.Contains(v.html, want) {
-			t.Errorf("%q is not in %s", want, v.text)
+		if v := api.ViewOf(status); !strings.Contains(v.Text, want) || !strings.Contains(v.HTML, want) {
+			t.Errorf("%q is not in %s", want, v.Text)
 		}
 	}
 	if bar := streamBar(status, nil); !strings.Contains(bar.text, "1,234 rows without some fields, see the status") {
@@ -67,9 +67,9 @@ func TestKafkaTimestampsAreShown(t *testing.T) {
 		1_245_086_781_123: "2009-06-15 17:26:21.123", 0: "1970-01-01 00:00:00.000", -2: "1969-12-31 23:59:59.998", -1: "",
 		1_245_086_781_123_456: "1245086781123456 ms: no date", math.MaxInt64: "9223372036854775807 ms: no date", math.MinInt64: "-9223372036854775808 ms: no date",
 	} {
-		for _, value := range []any{Messages{{Timestamp: api.KafkaTime(ms), TimestampMs: ms}}, DeadLetters{{Timestamp: api.KafkaTime(ms), TimestampMs: ms}}} {
-			if v := viewOf(value); !strings.Contains(v.text, want) || !strings.Contains(v.html, want) {
-				t.Errorf("%d in %T: %s, want %q", ms, value, v.text, want)
+		for _, value := range []any{api.Messages{{Timestamp: api.KafkaTime(ms), TimestampMs: ms}}, api.DeadLetters{{Timestamp: api.KafkaTime(ms), TimestampMs: ms}}} {
+			if v := api.ViewOf(value); !strings.Contains(v.Text, want) || !strings.Contains(v.HTML, want) {
+				t.Errorf("%d in %T: %s, want %q", ms, value, v.Text, want)
 			}
 		}
 	}
@@ -77,12 +77,12 @@ func TestKafkaTimestampsAreShown(t *testing.T) {
 
 func TestViewsEscapeWhatOthersChose(t *testing.T) {
 	for name, value := range everything() {
-		v := viewOf(value)
-		if strings.Contains(v.html, "<script>alert") {
-			t.Errorf("%s: markup gets through: %s", name, v.html)
+		v := api.ViewOf(value)
+		if strings.Contains(v.HTML, "<script>alert") {
+			t.Errorf("%s: markup gets through: %s", name, v.HTML)
 		}
-		if v.html == "" || v.text == "" {
-			t.Errorf("%s: html %q, text %q", name, v.html, v.text)
+		if v.HTML == "" || v.Text == "" {
+			t.Errorf("%s: html %q, text %q", name, v.HTML, v.Text)
 		}
 	}
 }
@@ -103,7 +103,7 @@ func TestViewsSayWhatMatters(t *testing.T) {
 		"checks":    {"✗", "hint: "},
 		"verdict":   {"1,234,567 records: 0 lost, 0 twice", "✓"},
 	} {
-		text := viewOf(everything()[name]).text
+		text := api.ViewOf(everything()[name]).Text
 		for _, part := range want {
 			if !strings.Contains(text, part) {
 				t.Errorf("%s: no %q in\n%s", name, part, text)
@@ -157,9 +157,9 @@ func TestShowAndMustEndTheCellOnFailure(t *testing.T) {
 		{"Show of a call that fails", func() { Show(failing()) }, true, "error: it went wrong"},
 		{"Show of a SQL statement that fails", func() { Show((*api.Result)(nil), wrong) }, true, "error: it went wrong"},
 		{"Show of a call without a result", func() { Show(error(nil)) }, false, ""},
-		{"Show of checks that hold", func() { Show(Checks{{Name: "all is well", OK: true}}) }, false, "✓ all is well"},
-		{"Show of a failed check", func() { Show(Checks{{Name: "rows", Hint: "run lesson 3"}}) }, true, "hint: run lesson 3"},
-		{"Show of a verdict that does not hold", func() { Show(Verdict{Checks: []api.Check{{Name: "rows"}}}) }, true, "✗ rows"},
+		{"Show of checks that hold", func() { Show(api.Checks{{Name: "all is well", OK: true}}) }, false, "✓ all is well"},
+		{"Show of a failed check", func() { Show(api.Checks{{Name: "rows", Hint: "run lesson 3"}}) }, true, "hint: run lesson 3"},
+		{"Show of a verdict that does not hold", func() { Show(api.Verdict{Checks: []api.Check{{Name: "rows"}}}) }, true, "✗ rows"},
 		{"Must of a call that works", func() { Show(Must(working())) }, false, "a value"},
 		{"Must of a call that fails", func() { Must(failing()) }, true, "error: it went wrong"},
 		{"services that are down are no failure", func() { Show(Services{{Role: settings.Store, State: "stopped"}}) }, false, "stopped"},
@@ -170,19 +170,6 @@ func TestShowAndMustEndTheCellOnFailure(t *testing.T) {
 				t.Errorf("ended %v, want %v; printed %q, want %q in it", ended, test.ended, printed, test.printed)
 			}
 		})
-	}
-}
-
-func TestCountAndSize(t *testing.T) {
-	for n, want := range map[int64]string{0: "0", 999: "999", 1000: "1,000", 1234567: "1,234,567", -1234: "-1,234"} {
-		if got := count(n); got != want {
-			t.Errorf("count(%d) = %s, want %s", n, got, want)
-		}
-	}
-	for n, want := range map[int64]string{0: "0 B", 1023: "1023 B", 1024: "1.0 KiB", 3 << 20: "3.0 MiB", 5 << 30: "5.00 GiB"} {
-		if got := size(n); got != want {
-			t.Errorf("size(%d) = %s, want %s", n, got, want)
-		}
 	}
 }
 

@@ -10,9 +10,11 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"time"
 
 	"taxilake/lakekit/api"
+	"taxilake/lakekit/internal/text"
 	"taxilake/lakekit/services"
 	"taxilake/lakekit/settings"
 )
@@ -61,6 +63,27 @@ func (w *Workshop) Services() Services { return services.Statuses(w.settings) }
 
 // Services are the states of the workshop's processes.
 type Services []services.Status
+
+// View lists the services.
+func (list Services) View() api.View {
+	return api.Table("services", "service|state|address|process|up for|memory|log", api.Each(list, func(s services.Status) []any {
+		row := []any{s.Role, s.State, s.Address, "", "", "", s.Log}
+		if s.PID != 0 { // a process of this kit, which runs
+			row[3], row[4], row[5] = s.PID, s.Uptime, text.Size(s.Memory)
+		}
+		if s.Problem != "" {
+			row[1] = s.State + ": " + s.Problem
+		}
+		return row
+	})...)
+}
+
+func (list Services) anyRunning() bool { return slices.ContainsFunc(list, services.Status.Running) }
+
+// Healthy reports whether every service runs.
+func (list Services) Healthy() bool {
+	return !slices.ContainsFunc(list, func(s services.Status) bool { return !s.Running() })
+}
 
 // Kill ends a service ("broker", "oss" or "server") as a crash would. Up brings
 // it back.
@@ -139,15 +162,15 @@ func (w *Workshop) call(method, path string, data []byte, into any) error {
 		return fmt.Errorf("%w (%v)", errNotRunning(w.settings), errors.Unwrap(err))
 	}
 	defer answer.Body.Close()
-	text, err := io.ReadAll(io.LimitReader(answer.Body, api.MaxAnswer+1))
-	if err == nil && len(text) > api.MaxAnswer {
+	body, err := io.ReadAll(io.LimitReader(answer.Body, api.MaxAnswer+1))
+	if err == nil && len(body) > api.MaxAnswer {
 		return fmt.Errorf("the workshop server's answer to %s is longer than %d MiB, which it never is: is it another program at %s?", path, api.MaxAnswer>>20, w.settings.Server.URL)
 	}
 	if err == nil && answer.StatusCode != http.StatusOK {
-		return errorIn(answer.Status, text)
+		return errorIn(answer.Status, body)
 	}
 	if err == nil {
-		err = json.Unmarshal(text, into)
+		err = json.Unmarshal(body, into)
 	}
 	switch {
 	case err == nil:
@@ -205,11 +228,11 @@ func errNotRunning(s *settings.Settings) error {
 	return fmt.Errorf("the workshop server is not running: type `make up` in a terminal in %s, or `.bin/lakekit up` if it is set up", s.Home)
 }
 
-func errorIn(status string, text []byte) error {
+func errorIn(status string, body []byte) error {
 	var problem api.Error
-	if err := json.Unmarshal(text, &problem); err == nil && problem.Message != "" {
+	if err := json.Unmarshal(body, &problem); err == nil && problem.Message != "" {
 		return &problem
 	}
 	const shown = 500
-	return fmt.Errorf("the workshop server answered %s: %s", status, bytes.TrimSpace(text[:min(len(text), shown)]))
+	return fmt.Errorf("the workshop server answered %s: %s", status, bytes.TrimSpace(body[:min(len(body), shown)]))
 }

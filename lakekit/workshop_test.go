@@ -11,7 +11,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"taxilake/lakekit/api"
 	"taxilake/lakekit/settings"
 )
 
@@ -138,7 +137,7 @@ func TestTheTokenStaysHere(t *testing.T) {
 		answer.Header.Set("Location", "http://evil.example/")
 		return answer, nil
 	})
-	if _, err := w.CreateTopic(api.TopicRequest{}); err == nil {
+	if _, err := w.CreateTopic(TopicOptions{}); err == nil {
 		t.Error("a redirection is taken for an answer")
 	}
 }

@@ -1,7 +1,8 @@
-// Package api holds the structs that the notebook's client and the workshop
-// server exchange as JSON, in the terms of the field: Kafka's for topics,
-// Structured Streaming's for queries, Delta's for tables.
+// Package api holds what the workshop server answers, in the terms of the field:
+// Kafka's for topics, Structured Streaming's for queries, Delta's for tables. Each
+// answer has its JSON and its View, one description of how it looks in a notebook
+// and in a terminal.
 //
-// It imports nothing of the project and nothing heavy, so that a notebook cell
-// that uses it is built in a fraction of a second.
+// It imports nothing heavy, so that a notebook cell that uses it is built in a
+// fraction of a second.
 package api

@@ -1,14 +1,10 @@
 package api
 
-// OptimizeRequest asks for a table's data files to be rewritten so that they
-// are read faster, as OPTIMIZE does.
-type OptimizeRequest struct {
-	URI        string   `json:"uri"`                                           // oss:// address, or a name beside the course's table; default: the course's table
-	Where      string   `json:"where,omitempty"`                               // conditions on partition columns, joined by AND
-	ZOrderBy   []string `json:"zOrderBy,omitempty"`                            // columns whose ranges each file shall keep narrow
-	TargetSize int64    `json:"targetSize,omitempty" range:"1..1099511627776"` // bytes; 0: delta.targetFileSize
-	DryRun     bool     `json:"dryRun,omitempty"`                              // only says what would be rewritten
-}
+import (
+	"fmt"
+
+	"taxilake/lakekit/internal/text"
+)
 
 // Compaction is what OPTIMIZE did, or after a dry run would do.
 type Compaction struct {
@@ -20,18 +16,17 @@ type Compaction struct {
 	NumAddedBytes   int64 `json:"numAddedBytes"`
 }
 
-// VacuumRequest asks for files that the table no longer needs to be deleted, as
-// VACUUM does.
-type VacuumRequest struct {
-	URI string `json:"uri"`
-	// RetentionHours that unneeded files are kept; nil: the table's
-	// delta.deletedFileRetentionDuration, 7 days unless it is set.
-	RetentionHours *float64 `json:"retentionHours,omitempty" range:"0..876000"`
-	DryRun         bool     `json:"dryRun,omitempty"` // only says what would be deleted
-	// Conf are Spark's settings; known is
-	// spark.databricks.delta.retentionDurationCheck.enabled, and false allows a
-	// retention shorter than the table's.
-	Conf map[string]string `json:"conf,omitempty"`
+// View shows the numbers in one row.
+func (c Compaction) View() View {
+	title := "compaction"
+	switch {
+	case c.NumRemovedFiles == 0:
+		title += ": nothing to do"
+	case c.DryRun:
+		title += ", dry run: this would be rewritten"
+	}
+	return Table(title, "version#|files removed#|files added#|bytes removed|bytes added",
+		[]any{c.Version, c.NumRemovedFiles, c.NumAddedFiles, text.Size(c.NumRemovedBytes), text.Size(c.NumAddedBytes)})
 }
 
 // Vacuum is what VACUUM deleted, or after a dry run would delete.
@@ -43,12 +38,17 @@ type Vacuum struct {
 	Files       []string `json:"files"` // the first of them, relative to the table
 }
 
-// RestoreRequest asks for a table to become again what it was at a version or a
-// time: one of the two.
-type RestoreRequest struct {
-	URI       string `json:"uri"`
-	Version   *int64 `json:"version,omitempty" range:"0..9223372036854775807"`
-	Timestamp string `json:"timestamp,omitempty"` // 2026-01-02 15:04:05 in UTC, or with its zone as in RFC 3339
+// View lists the files below their sum.
+func (v Vacuum) View() View {
+	did := "deleted"
+	if v.DryRun {
+		did = "dry run, would delete"
+	}
+	title := fmt.Sprintf("vacuum: %s %s, %s", did, text.Counted(v.NumFiles, "file"), text.Size(v.SizeInBytes))
+	if v.NumFiles == 0 {
+		title = "vacuum: no file is old enough to go"
+	}
+	return Table(title, "file", Each(v.Files, func(file string) []any { return []any{file} })...)
 }
 
 // Restoration is what RESTORE changed.
@@ -59,4 +59,14 @@ type Restoration struct {
 	RestoredFilesSize int64 `json:"restoredFilesSize"`
 	NumRemovedFiles   int64 `json:"numRemovedFiles"`
 	RemovedFilesSize  int64 `json:"removedFilesSize"`
+}
+
+// View shows the numbers in one row.
+func (r Restoration) View() View {
+	title := fmt.Sprintf("restore: version %d is again as version %d", r.Version, r.RestoredVersion)
+	if r.Version < 0 {
+		title = fmt.Sprintf("restore: the table is already as at version %d", r.RestoredVersion)
+	}
+	return Table(title, "files restored#|bytes restored|files removed#|bytes removed",
+		[]any{r.NumRestoredFiles, text.Size(r.RestoredFilesSize), r.NumRemovedFiles, text.Size(r.RemovedFilesSize)})
 }

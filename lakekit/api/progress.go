@@ -2,12 +2,15 @@ package api
 
 import (
 	"encoding/json"
+	"fmt"
 	"maps"
 	"math"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
+
+	"taxilake/lakekit/internal/text"
 )
 
 // StreamProgress is what a streaming query did in one trigger: the JSON of
@@ -28,6 +31,20 @@ type StreamProgress struct {
 	StateOperators         []any              `json:"stateOperators"`                  // always empty: the query keeps no state
 	Sources                []SourceProgress   `json:"sources"`
 	Sink                   StreamSinkProgress `json:"sink"`
+}
+
+// Batches are what a streaming query did in its last triggers, oldest first.
+type Batches []StreamProgress
+
+// View lists the batches.
+func (list Batches) View() View {
+	return Table("the last batches", "batch#|timestamp|records#|trigger ms#|addBatch ms#|max offsets behind", Each(list, func(p StreamProgress) []any {
+		behind := ""
+		if len(p.Sources) > 0 {
+			behind = p.Sources[0].Metrics["maxOffsetsBehindLatest"]
+		}
+		return []any{p.BatchID, p.Timestamp, p.NumInputRows, p.DurationMs["triggerExecution"], p.DurationMs["addBatch"], behind}
+	})...)
 }
 
 // Rate is rows a second. NaN and the infinities, a rate over no time, are left
@@ -146,6 +163,61 @@ type StreamStatus struct {
 	CompactionError string `json:"compactionError,omitempty"` // of the last auto compaction; the ingest goes on
 	// CompactionSkipped says why auto compaction leaves some files as they are.
 	CompactionSkipped string `json:"compactionSkipped,omitempty"`
+}
+
+// State is the status in a word: active, waiting, stopped or failed.
+func (s StreamStatus) State() string {
+	switch {
+	case s.Error != "":
+		return "failed"
+	case !s.IsActive:
+		return "stopped"
+	case s.Waiting:
+		return "waiting"
+	}
+	return "active"
+}
+
+// LastBatch is the number of the last batch committed, or says that there is none.
+func (s StreamStatus) LastBatch() string {
+	if s.BatchID < 0 {
+		return "none yet"
+	}
+	return strconv.FormatInt(s.BatchID, 10)
+}
+
+// View lists what there is to say of the stream.
+func (s StreamStatus) View() View {
+	rows := [][]any{
+		{"state", s.State()}, {"message", s.Message}, {"query id", s.ID}, {"run id", s.RunID},
+		{"reads topic", strings.Join(s.Subscribe, ", ")}, {"writes table", s.Table}, {"checkpoint", s.Checkpoint}, {"trigger", s.Trigger},
+		{"last batch", s.LastBatch()}, {"records read in this run", text.Count(s.NumInputRows)}, {"of these refused", text.Count(s.NumDeadLetters)},
+		{"records behind", text.Count(s.RecordsBehind)}, {"compactions in this run", s.NumCompactions},
+	}
+	add := func(said bool, name string, value any) {
+		if said {
+			rows = append(rows, []any{name, value})
+		}
+	}
+	add(s.Error != "", "error", s.Error)
+	add(s.NumRowsWithIgnoredFields > 0, "rows without some fields", text.Count(s.NumRowsWithIgnoredFields))
+	for _, f := range s.IgnoredFields {
+		add(true, "field "+f.Field, fmt.Sprintf("not in %s: %s", text.Counted(f.NumRows, "row"), f.Reason))
+	}
+	add(s.NumRetries > 0, "retries in this run", s.NumRetries)
+	add(s.CompactionError != "", "compaction error", s.CompactionError)
+	add(s.CompactionSkipped != "", "compaction skips", s.CompactionSkipped)
+	return Table("stream "+s.Name, "stream|value", rows...)
+}
+
+// Streams are the streams of a workshop.
+type Streams []StreamStatus
+
+// View lists the streams.
+func (list Streams) View() View {
+	return Table("streams", "stream|state|message|batch|read#|behind#|table", Each(list, func(s StreamStatus) []any {
+		return []any{s.Name, s.State(), s.Message, s.LastBatch(), s.NumInputRows, s.RecordsBehind, s.Table}
+	})...)
 }
 
 // IgnoredField is a field of records that was not written to the table.

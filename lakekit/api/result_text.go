@@ -13,6 +13,8 @@ import (
 	"strings"
 	"time"
 	"unicode"
+
+	"taxilake/lakekit/internal/text"
 )
 
 // maxCellWidth is how many terminal cells WriteText gives a value of a
@@ -23,6 +25,9 @@ const (
 	maxLineWidth = 76
 	maxHTMLRows  = 1000
 )
+
+// View shows the result.
+func (r *Result) View() View { return View{HTML: r.HTML(), Text: r.String()} }
 
 // String returns the table WriteText writes, so that fmt.Println shows it.
 func (r *Result) String() string {
@@ -207,7 +212,7 @@ func (r *Result) HTML() string {
 func (r *Result) caption(shown int) string {
 	parts := []string{r.rowCount()}
 	if shown < len(r.Rows) {
-		parts = append(parts, fmt.Sprintf("first %s shown", groupDigits(int64(shown))))
+		parts = append(parts, fmt.Sprintf("first %s shown", text.Count(int64(shown))))
 	}
 	for _, t := range r.Tables {
 		version := fmt.Sprintf("version %d", t.Version)
@@ -229,11 +234,11 @@ func (r *Result) ofStatement() bool { return r.Elapsed > 0 || len(r.Tables) > 0 
 func (r *Result) rowCount() string {
 	switch {
 	case r.Truncated:
-		return fmt.Sprintf("first %s rows, there are more", groupDigits(int64(len(r.Rows))))
+		return fmt.Sprintf("first %s rows, there are more", text.Count(int64(len(r.Rows))))
 	case len(r.Rows) == 1:
 		return "1 row"
 	}
-	return groupDigits(int64(len(r.Rows))) + " rows"
+	return text.Count(int64(len(r.Rows))) + " rows"
 }
 
 func formatElapsed(d time.Duration) string {
@@ -244,15 +249,6 @@ func formatElapsed(d time.Duration) string {
 		return fmt.Sprintf("%d ms", d.Milliseconds())
 	}
 	return fmt.Sprintf("%.1f s", d.Seconds())
-}
-
-// groupDigits writes 1234567 as 1,234,567.
-func groupDigits(n int64) string {
-	s := strconv.FormatInt(n, 10)
-	for i := len(s) - 3; i > 0 && s[i-1] != '-'; i -= 3 {
-		s = s[:i] + "," + s[i:]
-	}
-	return s
 }
 
 // formatCell writes a value as Spark's cast to string does, doubles without

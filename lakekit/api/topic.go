@@ -1,12 +1,28 @@
 package api
 
-import "time"
+import (
+	"fmt"
+	"time"
+
+	"taxilake/lakekit/internal/text"
+)
 
 // ClusterInfo describes a Kafka cluster.
 type ClusterInfo struct {
 	ID           string       `json:"id"`
 	ControllerID int32        `json:"controllerId"` // -1: not known
 	Brokers      []BrokerInfo `json:"brokers"`      // by id
+}
+
+// View lists the brokers.
+func (c ClusterInfo) View() View {
+	return Table("cluster "+c.ID, "broker#|address|controller", Each(c.Brokers, func(b BrokerInfo) []any {
+		controller := ""
+		if b.ID == c.ControllerID {
+			controller = "yes"
+		}
+		return []any{b.ID, fmt.Sprintf("%s:%d", b.Host, b.Port), controller}
+	})...)
 }
 
 // BrokerInfo is one broker of a cluster, at the address it advertises.
@@ -36,6 +52,28 @@ func (t TopicInfo) Records() int64 {
 	return n
 }
 
+// View lists the partitions below the topic's configurations.
+func (t TopicInfo) View() View {
+	title := fmt.Sprintf("topic %s: %s in %s", t.Name,
+		text.Counted(t.Records(), "message"), text.Counted(int64(len(t.Partitions)), "partition"))
+	if len(t.Configs) > 0 {
+		title += " (" + pairs(t.Configs) + ")"
+	}
+	return Table(title, "partition#|earliest offset#|latest offset#|messages#|leader#", Each(t.Partitions, func(p PartitionInfo) []any {
+		return []any{p.Partition, p.EarliestOffset, p.LatestOffset, p.LatestOffset - p.EarliestOffset, p.Leader}
+	})...)
+}
+
+// Topics are topics, by name.
+type Topics []TopicInfo
+
+// View lists the topics.
+func (list Topics) View() View {
+	return Table("topics", "topic|partitions#|messages#", Each(list, func(t TopicInfo) []any {
+		return []any{t.Name, len(t.Partitions), t.Records()}
+	})...)
+}
+
 // PartitionInfo is one partition of a topic and the offsets it holds:
 // EarliestOffset is the first, LatestOffset the one the next message gets.
 type PartitionInfo struct {
@@ -59,6 +97,33 @@ type Message struct {
 	Key         []byte    `json:"key"`
 	Value       []byte    `json:"value"`
 	Headers     []Header  `json:"headers,omitempty"`
+}
+
+// Messages are messages of a topic.
+type Messages []Message
+
+// View lists the messages.
+func (list Messages) View() View {
+	return Table(titleOf("messages", len(list)), "partition#|offset#|timestamp (UTC)|key|value", Each(list, func(m Message) []any {
+		return []any{m.Partition, m.Offset, kafkaTime(m.Timestamp, m.TimestampMs), string(m.Key), string(m.Value)}
+	})...)
+}
+
+// titleOf says of an empty list that it is one.
+func titleOf(title string, n int) string {
+	if n == 0 {
+		return title + ": none"
+	}
+	return title
+}
+
+// kafkaTime shows a Kafka timestamp as the time it stands for, else as the
+// number it is.
+func kafkaTime(at time.Time, ms int64) string {
+	if at.IsZero() && ms != NoTimestamp && KafkaTime(ms).IsZero() {
+		return fmt.Sprintf("%d ms: no date", ms)
+	}
+	return clock(at, "2006-01-02 15:04:05.000") // empty for one that is not told
 }
 
 // NoTimestamp is Kafka's timestamp of a record without one.

@@ -1,5 +1,7 @@
 package api
 
+import "fmt"
+
 // TrafficState says what a producing run is doing.
 type TrafficState string
 
@@ -35,4 +37,25 @@ type TrafficProgress struct {
 
 	Message    string `json:"message,omitempty"`    // for people: what it waits for
 	FirstError string `json:"firstError,omitempty"` // why the first of the failed records failed
+}
+
+// View shows the account in one row.
+func (p TrafficProgress) View() View {
+	rate := 0.0
+	if p.ElapsedSeconds > 0 {
+		rate = float64(p.Acknowledged) / p.ElapsedSeconds
+	}
+	return Table(fmt.Sprintf("traffic to %s: %s", p.Topic, p.State),
+		"sent#|acknowledged#|failed#|seconds|records/s#|MB|latency p50 ms|p99 ms", []any{
+			p.Sent, p.Acknowledged, p.Failed, fmt.Sprintf("%.1f", p.ElapsedSeconds), int64(rate),
+			fmt.Sprintf("%.1f", float64(p.Bytes)/1e6), latency(p.LatencyP50Ms), latency(p.LatencyP99Ms),
+		})
+}
+
+// latency leaves out what was too little to measure.
+func latency(ms float64) string {
+	if ms == 0 {
+		return "–"
+	}
+	return fmt.Sprintf("%.1f", ms)
 }

@@ -1,6 +1,15 @@
 package api
 
-import "time"
+import (
+	"fmt"
+	"html"
+	"slices"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"taxilake/lakekit/internal/text"
+)
 
 // MaxAnswer bounds the JSON of an answer, in bytes.
 const MaxAnswer = 64 << 20
@@ -23,86 +32,11 @@ type Health struct {
 	Table   string `json:"table"`
 }
 
-// TopicRequest asks for a topic.
-type TopicRequest struct {
-	Name       string            `json:"name"`
-	Partitions int               `json:"partitions" range:"1..1000"`
-	Configs    map[string]string `json:"configs,omitempty"` // Kafka's topic configurations
-}
-
-// TrafficRequest asks for records to be produced to a topic. The zero value of
-// a field means its default.
-type TrafficRequest struct {
-	Topic   string  `json:"topic"`
-	Rate    float64 `json:"rate" range:"0.001..10000000"`        // records a second; 0: as fast as it goes
-	Records int64   `json:"records" range:"1..1000000000000000"` // 0: until it is stopped, or the CSV file ends
-	Seed    uint64  `json:"seed"`                                // of the generator; 0: 1
-	// FromRow is the generator's first row; nil goes on after the last row
-	// that was produced with this seed, so that no record is sent twice. Of a
-	// CSV file it is the row to go on with, from 0, and nil is its beginning.
-	FromRow *int64 `json:"from_row,omitempty" range:"0..1000000000000000"`
-	CSV     string `json:"csv,omitempty"` // path of a file to read instead of generating
-}
-
-// TrafficRun is a producing run that the server has kept account of.
-type TrafficRun struct {
-	ID       int             `json:"id"`
-	Request  TrafficRequest  `json:"request"`
-	FromRow  int64           `json:"from_row"`
-	Started  time.Time       `json:"started"`
-	Ended    time.Time       `json:"ended,omitzero"`
-	Progress TrafficProgress `json:"progress"`
-	// StartOffsets are the topic's latest offsets by partition when the run
-	// began.
-	StartOffsets map[int32]int64 `json:"start_offsets"`
-	// Interrupted: the server ended in mid-run, so that the last progress is
-	// not the whole account.
-	Interrupted bool `json:"interrupted,omitempty"`
-}
-
-// Active reports whether the run goes on.
-func (r TrafficRun) Active() bool {
-	return !r.Interrupted && (r.Progress.State == TrafficRunning || r.Progress.State == TrafficWaiting)
-}
-
 // MessagesRequest asks the server to send given messages, to show what happens
 // to them.
 type MessagesRequest struct {
 	Topic  string   `json:"topic"`
 	Values []string `json:"values"`
-}
-
-// TableRequest asks for a Delta table of taxi records.
-type TableRequest struct {
-	URI        string            `json:"uri"` // oss:// address, or a name beside the course's table
-	Properties map[string]string `json:"properties,omitempty"`
-}
-
-// StreamRequest starts a streaming query from a topic into a table. The option
-// names are those of Spark's Kafka source and DataStreamWriter.
-type StreamRequest struct {
-	Name                 string `json:"name"`                                                       // default: the table's name
-	Subscribe            string `json:"subscribe,omitempty"`                                        // topics, separated by commas
-	Table                string `json:"table,omitempty"`                                            // oss:// address or name
-	CheckpointLocation   string `json:"checkpointLocation,omitempty"`                               // oss:// address
-	StartingOffsets      string `json:"startingOffsets,omitempty"`                                  // default: earliest
-	Trigger              string `json:"trigger,omitempty"`                                          // "1 second" (default), "availableNow", "once"
-	EndingOffsets        string `json:"endingOffsets,omitempty"`                                    // with availableNow; default: latest
-	MaxOffsetsPerTrigger int64  `json:"maxOffsetsPerTrigger,omitempty" range:"1..1000000000000000"` // 0: bounded by memory alone
-	MinOffsetsPerTrigger int64  `json:"minOffsetsPerTrigger,omitempty" range:"1..1000000000000000"` // 0: a trigger waits for no more than one record
-	MaxTriggerDelay      string `json:"maxTriggerDelay,omitempty"`                                  // bounds that wait: "15m" (default), "90 seconds"
-	FailOnDataLoss       *bool  `json:"failOnDataLoss,omitempty"`                                   // default: true
-	IncludeHeaders       bool   `json:"includeHeaders,omitempty"`                                   // into the table's column headers
-	MergeSchema          bool   `json:"mergeSchema,omitempty"`                                      // add columns for fields the table does not have
-	// IgnoreUnknownFields: rows of records with fields that have no column and get
-	// none are written without them, which the status tells; false makes such a
-	// record a dead letter. Default: true.
-	IgnoreUnknownFields *bool `json:"ignoreUnknownFields,omitempty"`
-	// BufferBytes bounds the records in memory; default: 256 MiB.
-	BufferBytes int64 `json:"bufferBytes,omitempty" range:"1..1099511627776"`
-	// Kafka are Spark's kafka.* options, by librdkafka's names with or without
-	// the prefix "kafka.".
-	Kafka map[string]string `json:"kafka,omitempty"`
 }
 
 // StopRequest says how a stream is to stop. The zero value finishes the batch
@@ -136,12 +70,34 @@ type DeadLetter struct {
 	Reason      string    `json:"reason"`
 }
 
-// ReplayRequest asks for dead letters to be decoded once more.
-type ReplayRequest struct {
-	Table string `json:"table,omitempty"` // whose dead letters; oss:// address or name
-	// IgnoreUnknownFields moves also the records that a stream has refused only
-	// because fields of them would be ignored (ignoreUnknownFields=false).
-	IgnoreUnknownFields bool `json:"ignoreUnknownFields,omitempty"`
+// DeadLetters are records that did not fit a table, the newest first.
+type DeadLetters []DeadLetter
+
+// View lists the records with the reasons.
+func (list DeadLetters) View() View {
+	title := titleOf("dead letters, the newest first", len(list))
+	return Table(title, "topic|partition#|offset#|timestamp (UTC)|key|value|reason", Each(list, func(l DeadLetter) []any {
+		at := kafkaTime(l.Timestamp, l.TimestampMs)
+		return []any{l.Topic, l.Partition, l.Offset, at, readable(l.Key), readable(l.Value), l.Reason}
+	})...)
+}
+
+// readable is text as it is, and other bytes as Go would write them, cut to a
+// length that leaves room for the reason.
+func readable(content []byte) string {
+	const most = 80
+	cut := content[:min(len(content), most)]
+	rest := ""
+	if len(cut) < len(content) {
+		for len(cut) > 0 && !utf8.RuneStart(content[len(cut)]) {
+			cut = cut[:len(cut)-1]
+		}
+		rest = fmt.Sprintf("... (%s)", text.Size(int64(len(content))))
+	}
+	if utf8.Valid(cut) {
+		return string(cut) + rest
+	}
+	return fmt.Sprintf("%q", cut) + rest
 }
 
 // DeadLetterReplay is what a replay has moved into the table, and what does
@@ -153,6 +109,12 @@ type DeadLetterReplay struct {
 	NumRemaining int64  `json:"numRemaining"`
 }
 
+// View tells what moved and what stayed.
+func (r DeadLetterReplay) View() View {
+	return Table("replay of dead letters", "replay|value", []any{"moved into the table", text.Count(r.NumReplayed)},
+		[]any{"do not fit still", text.Count(r.NumRemaining)}, []any{"table", r.Table}, []any{"dead letters", r.DeadLetters})
+}
+
 // Object is one object, or one common prefix, of the object store.
 type Object struct {
 	URI          string    `json:"uri"`
@@ -160,6 +122,20 @@ type Object struct {
 	Size         int64     `json:"size"`
 	LastModified time.Time `json:"last_modified,omitzero"`
 	IsPrefix     bool      `json:"is_prefix,omitempty"`
+}
+
+// Objects are what an address of the object store holds.
+type Objects []Object
+
+// View lists the objects.
+func (list Objects) View() View {
+	return Table("objects", "name|size|last modified (UTC)", Each(list, func(o Object) []any {
+		size := ""
+		if !o.IsPrefix {
+			size = text.Size(o.Size)
+		}
+		return []any{o.Name, size, o.LastModified}
+	})...)
 }
 
 // SQLRequest is one statement.
@@ -182,6 +158,9 @@ type Picture struct {
 	Text string `json:"text"`
 }
 
+// View shows the picture.
+func (p Picture) View() View { return View{HTML: p.HTML, Text: p.Text} }
+
 // Reset says what a reset deletes, or has deleted.
 type Reset struct {
 	Topic     string   `json:"topic"`
@@ -190,6 +169,18 @@ type Reset struct {
 	Kept      []string `json:"kept,omitempty"` // tables and checkpoints of others in these folders, which stay
 	Objects   int64    `json:"objects"`
 	Bytes     int64    `json:"bytes"`
+}
+
+// View lists what goes, and what stays.
+func (r Reset) View() View {
+	rows := [][]any{{"topic", r.Topic, text.Count(r.Messages) + " messages"}}
+	for _, address := range r.Addresses {
+		rows = append(rows, []any{"folder", address, ""})
+	}
+	for _, address := range r.Kept {
+		rows = append(rows, []any{"stays, it is another's", address, ""})
+	}
+	return Table("reset", "what|name|size", append(rows, []any{"objects", text.Count(r.Objects), text.Size(r.Bytes)})...)
 }
 
 // Verdict is the comparison of what was produced with what the table holds.
@@ -201,7 +192,19 @@ type Verdict struct {
 	Messages    int64   `json:"messages"`     // messages of the topic
 	Version     int64   `json:"version"`      // of the table
 	Seconds     float64 `json:"seconds"`
-	Checks      []Check `json:"checks"`
+	Checks      Checks  `json:"checks"`
+}
+
+// View lists the comparisons.
+func (v Verdict) View() View {
+	title := text.Count(v.Produced) + " records: 0 lost, 0 twice"
+	if !v.OK {
+		title = fmt.Sprintf("%s records produced, %s rows in version %d of the table: they do not agree",
+			text.Count(v.Produced), text.Count(v.Rows), v.Version)
+	}
+	view := v.Checks.View()
+	view.HTML, view.Text = "<b>"+html.EscapeString(title)+"</b>"+view.HTML, title+"\n"+view.Text
+	return view
 }
 
 // Check is one thing that was tested.
@@ -210,4 +213,30 @@ type Check struct {
 	OK     bool   `json:"ok"`
 	Detail string `json:"detail"`         // what was found
 	Hint   string `json:"hint,omitempty"` // what to do when it is not OK
+}
+
+// Checks are things that were tested.
+type Checks []Check
+
+// OK reports whether nothing is missing.
+func (list Checks) OK() bool { return !slices.ContainsFunc(list, func(c Check) bool { return !c.OK }) }
+
+// View lists the checks with a hint below each that fails.
+func (list Checks) View() View {
+	var page, plain strings.Builder
+	for _, c := range list {
+		mark, colour := "✓", "#2e8b57"
+		if !c.OK {
+			mark, colour = "✗", "#d1495b"
+		}
+		fmt.Fprintf(&page, `<div><b style="color:%s">%s</b> %s <span style="opacity:.7">%s</span>`,
+			colour, mark, html.EscapeString(c.Name), html.EscapeString(c.Detail))
+		fmt.Fprintf(&plain, "%s %s: %s\n", mark, c.Name, c.Detail)
+		if c.Hint != "" {
+			fmt.Fprintf(&page, `<div style="margin-left:1.3em"><b>Hint:</b> %s</div>`, html.EscapeString(c.Hint))
+			fmt.Fprintf(&plain, "  hint: %s\n", c.Hint)
+		}
+		page.WriteString("</div>")
+	}
+	return View{HTML: page.String(), Text: plain.String(), Failed: !list.OK()}
 }

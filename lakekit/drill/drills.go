@@ -167,7 +167,7 @@ func retention(s *site) error {
 	if err != nil {
 		return err
 	}
-	if _, err := s.lab.Stream("").Stop(); err != nil {
+	if _, err := s.lab.Stream().Stop(); err != nil {
 		return err
 	}
 	s.say("the stream is stopped")
@@ -244,7 +244,7 @@ func (s *site) refused() error {
 		return err
 	}
 	return s.until("the stream refuses to go on", func() (bool, error) {
-		status, err := s.lab.Stream("").Status()
+		status, err := s.lab.Stream().Status()
 		if err != nil || status.Error == "" || status.IsActive {
 			return false, err
 		}
@@ -258,7 +258,7 @@ func (s *site) refused() error {
 
 // tellGap shows the commits that name what is missing.
 func (s *site) tellGap() error {
-	history, err := s.lab.History("", 0)
+	history, err := s.lab.History(lakekit.HistoryOptions{})
 	if err != nil {
 		return err
 	}
@@ -338,7 +338,7 @@ func two(s *site) error {
 	s.say("a second server streams from the same topic, with the same checkpoint, into the same table")
 	loser, reason := "", ""
 	if err := s.until("one of the two gives way", func() (bool, error) {
-		status, err := s.lab.Stream("").Status()
+		status, err := s.lab.Stream().Status()
 		if err != nil {
 			return false, err
 		}
@@ -409,7 +409,7 @@ func compaction(s *site) error {
 	if err := s.finished(t); err != nil {
 		return err
 	}
-	detail, err := s.lab.DescribeTable("")
+	detail, err := s.lab.DescribeTable()
 	if err != nil {
 		return err
 	}

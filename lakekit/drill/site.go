@@ -258,7 +258,7 @@ func (s *site) reach(rows int64) error {
 
 // drained waits until the stream has taken all of the topic.
 func (s *site) drained() error {
-	topic, err := s.lab.Topic("")
+	topic, err := s.lab.Topic()
 	if err != nil {
 		return err
 	}
@@ -267,7 +267,7 @@ func (s *site) drained() error {
 		ends[p.Partition] = p.LatestOffset
 	}
 	return s.until("the stream has taken all of the topic", func() (bool, error) {
-		status, err := s.lab.Stream("").Status()
+		status, err := s.lab.Stream().Status()
 		if err != nil || status.Error != "" {
 			return false, errors.Join(err, asError(status.Error))
 		}
@@ -286,7 +286,7 @@ func (s *site) drained() error {
 
 // committed are the offsets up to which batches are in the table.
 func (s *site) committed() (map[int32]int64, error) {
-	list, err := s.lab.Stream("").RecentProgress()
+	list, err := s.lab.Stream().RecentProgress()
 	if err != nil || len(list) == 0 {
 		return nil, err
 	}
@@ -344,7 +344,7 @@ func (s *site) status(role settings.Role) services.Status {
 // waiting waits until the stream says that it waits, and for what.
 func (s *site) waiting() error {
 	err := s.until("the stream notices", func() (bool, error) {
-		status, err := s.lab.Stream("").Status()
+		status, err := s.lab.Stream().Status()
 		return status.Waiting, err
 	})
 	if err == nil {
@@ -354,7 +354,7 @@ func (s *site) waiting() error {
 }
 
 func (s *site) tellStream() {
-	status, err := s.lab.Stream("").Status()
+	status, err := s.lab.Stream().Status()
 	if err != nil {
 		return
 	}

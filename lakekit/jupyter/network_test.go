@@ -95,7 +95,7 @@ func TestCellsLookNothingUp(t *testing.T) {
 	_, output, status := execute(t, r.ways(),
 		"import (\n\t\"github.com/go-echarts/go-echarts/v2/charts\"\n\t\"github.com/go-echarts/go-echarts/v2/opts\"\n)\n\n"+
 			"%%\nbar := charts.NewBar()\nbar.SetGlobalOptions(charts.WithTitleOpts(opts.Title{Title: \"trips\"}))\nfmt.Println(bar.Type())",
-		"import \"taxilake/lakekit\"\n\n%%\nlakekit.Show(lakekit.Checks{})",
+		"import \"taxilake/lakekit\"\n\n%%\nlakekit.Show(api.Checks{})",
 		"%%\nfmt.Println(strings.ToUpper(\"imports that goimports finds\"))",
 		"%test\nfunc TestNothing(t *testing.T) {}",
 		"!lakekit settings >/dev/null && lakekit --help >/dev/null && lakekit up >/dev/null && lakekit status >/dev/null && lakekit down >/dev/null")
@@ -228,7 +228,7 @@ func TestTheUsersEnvironmentDoesNotReachCells(t *testing.T) {
 	t.Cleanup(func() { uninstall.Run() })
 
 	texts, output, status := execute(t, append(r.ways(), environment...),
-		"import \"taxilake/lakekit\"\n\n%%\nlakekit.Show(lakekit.Checks{})\nfmt.Println(os.Getenv(\"GOFLAGS\") != \"\")",
+		"import \"taxilake/lakekit\"\n\n%%\nlakekit.Show(api.Checks{})\nfmt.Println(os.Getenv(\"GOFLAGS\") != \"\")",
 		"!python -c 'import sys; print(sys.prefix)' && python3 -c 'import sys; print(sys.prefix)'",
 		"!pip install --no-index --no-deps --quiet '"+wheel+"' && python -c 'import taxilake_nothing as n; print(n.__file__)'",
 		"!pip3 --version | cut -d ' ' -f 4-5 && jupyter --version >/dev/null",

@@ -91,7 +91,7 @@ func TestRunnerShowsTheFailingCell(t *testing.T) {
 		{"syntax error", "%%\nfmt.Println(1", nil, []string{"missing ',' before newline in argument list"}},
 		{"panic", "%%\npanic(\"out of fuel\")", nil, []string{"panic: out of fuel", "exit status 2"}},
 		{"exit status", "%%\nfmt.Fprintln(os.Stderr, \"no table\")\nos.Exit(3)", nil, []string{"no table", "exit status 3"}},
-		{"failed check", "import \"taxilake/lakekit\"\n\n%%\nlakekit.Show(lakekit.Checks{{Name: \"rows\", Detail: \"none\"}})", nil, []string{"    ✗ rows: none\n    exit status 1"}},
+		{"failed check", "import \"taxilake/lakekit\"\n\n%%\nlakekit.Show(api.Checks{{Name: \"rows\", Detail: \"none\"}})", nil, []string{"    ✗ rows: none\n    exit status 1"}},
 		{"shell command", "!echo no file >&2; false", nil, []string{"no file", "exit status 1"}},
 		{"killed", "!kill -9 $$", nil, []string{"signal: killed"}},
 		{"too slow", "%%\ntime.Sleep(time.Hour)", []string{"--timeout", "3"}, []string{"longer than the 3 s a cell may take"}},

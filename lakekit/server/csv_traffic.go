@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"taxilake/lakekit"
 	"taxilake/lakekit/api"
 	"taxilake/lakekit/taxi"
 )
@@ -34,7 +35,7 @@ func newCSVRows(run *entry, file *taxi.CSVReader) *csvRows {
 // openCSV opens the file that a request for traffic names, at the row to begin
 // with; nil if it names none. Whoever shows the token may name any file that the
 // server's user can read: it is their own.
-func openCSV(ctx context.Context, request api.TrafficRequest) (*taxi.CSVReader, error) {
+func openCSV(ctx context.Context, request lakekit.TrafficOptions) (*taxi.CSVReader, error) {
 	if request.CSV == "" {
 		return nil, nil
 	}
@@ -54,7 +55,7 @@ func openCSV(ctx context.Context, request api.TrafficRequest) (*taxi.CSVReader, 
 	return file, nil
 }
 
-func skipError(request api.TrafficRequest, file *taxi.CSVReader, err error) error {
+func skipError(request lakekit.TrafficOptions, file *taxi.CSVReader, err error) error {
 	if err == io.EOF {
 		return fmt.Errorf("%s has no row %d: it has only %d rows", request.CSV, *request.FromRow, file.Row())
 	}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"net/http"
 
+	"taxilake/lakekit"
 	"taxilake/lakekit/api"
 	"taxilake/lakekit/blob"
 	"taxilake/lakekit/ingest"
@@ -43,7 +44,7 @@ func (s *Server) listDeadLetters(r *http.Request) ([]api.DeadLetter, error) {
 
 // replayDeadLetters moves the dead letters that fit now into the table.
 func (s *Server) replayDeadLetters(r *http.Request) (api.DeadLetterReplay, error) {
-	request, err := body[api.ReplayRequest](r)
+	request, err := body[lakekit.ReplayOptions](r)
 	if err != nil {
 		return api.DeadLetterReplay{}, err
 	}

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"taxilake/lakekit"
 	"taxilake/lakekit/api"
 	"taxilake/lakekit/blob"
 	"taxilake/lakekit/delta"
@@ -63,7 +64,7 @@ func TestDeadLetters(t *testing.T) {
 	if letters, err := show(""); err != nil || len(letters) != 0 {
 		t.Errorf("before any stream: %+v, %v", letters, err)
 	}
-	all.mustStart(t, api.StreamRequest{})
+	all.mustStart(t, lakekit.StreamOptions{})
 	all.produce(t, goodRecord, wordyRecord, "poison")
 	all.mustProcessAll(t, "taxi_record")
 	if letters, err := show(""); err != nil || len(letters) != 2 || letters[0].Reason == "" || letters[0].Topic != testTopic {
@@ -135,7 +136,7 @@ func TestServerEndsInTheMiddleOfABatch(t *testing.T) {
 	all.produce(t, goodRecord, "poison", goodRecord)
 	stuck := stuckBucket{store, make(chan struct{}, 1)}
 	s.bucket = stuck
-	all.mustStart(t, api.StreamRequest{})
+	all.mustStart(t, lakekit.StreamOptions{})
 	<-stuck.stuck
 	gone, cancel := context.WithCancel(t.Context())
 	cancel() // the time for ending is over
@@ -170,7 +171,7 @@ func TestStopByChoice(t *testing.T) {
 		body    string
 		drained bool
 	}{{`{"mode":"drain"}`, true}, {`{"mode":"now"}`, false}, {`{}`, false}, {`{"mode":"drain"}`, true}} {
-		all.mustStart(t, api.StreamRequest{Trigger: "1 hour"})
+		all.mustStart(t, lakekit.StreamOptions{Trigger: "1 hour"})
 		all.produce(t, goodRecord)
 		rows++
 		if status, err := stop(test.body); err != nil || status.IsActive || status.Error != "" {
@@ -191,25 +192,25 @@ func TestStreamOptions(t *testing.T) {
 	all := newStreams(t)
 	for _, test := range []struct {
 		name    string
-		request api.StreamRequest
+		request lakekit.StreamOptions
 		message string // "": accepted
 	}{
-		{"endingOffsets", api.StreamRequest{EndingOffsets: "latest"}, "availableNow"},
-		{"minOffsetsPerTrigger", api.StreamRequest{MinOffsetsPerTrigger: 5, MaxOffsetsPerTrigger: 4}, "minOffsetsPerTrigger"},
-		{"maxTriggerDelay", api.StreamRequest{MaxTriggerDelay: "soon"}, "maxTriggerDelay"},
-		{"includeHeaders", api.StreamRequest{IncludeHeaders: true}, "column"},
-		{"bufferBytes", api.StreamRequest{BufferBytes: 1}, "buffer"},
-		{"kafka", api.StreamRequest{Kafka: map[string]string{"kafka.auto.offset.reset": "latest"}}, "startingOffsets"},
-		{"secret", api.StreamRequest{Kafka: map[string]string{"kafka.sasl.password": "hush"}}, "client.properties"},
-		{"all of them", api.StreamRequest{
+		{"endingOffsets", lakekit.StreamOptions{EndingOffsets: "latest"}, "availableNow"},
+		{"minOffsetsPerTrigger", lakekit.StreamOptions{MinOffsetsPerTrigger: 5, MaxOffsetsPerTrigger: 4}, "minOffsetsPerTrigger"},
+		{"maxTriggerDelay", lakekit.StreamOptions{MaxTriggerDelay: "soon"}, "maxTriggerDelay"},
+		{"includeHeaders", lakekit.StreamOptions{IncludeHeaders: true}, "column"},
+		{"bufferBytes", lakekit.StreamOptions{BufferBytes: 1}, "buffer"},
+		{"kafka", lakekit.StreamOptions{Kafka: map[string]string{"kafka.auto.offset.reset": "latest"}}, "startingOffsets"},
+		{"secret", lakekit.StreamOptions{Kafka: map[string]string{"kafka.sasl.password": "hush"}}, "client.properties"},
+		{"all of them", lakekit.StreamOptions{
 			MinOffsetsPerTrigger: 1, MaxOffsetsPerTrigger: 4, MaxTriggerDelay: "1 minute", MergeSchema: true, BufferBytes: 8 << 20,
 			Kafka: map[string]string{"kafka.fetch.min.bytes": "10"},
 		}, ""},
-		{"all of them again", api.StreamRequest{
+		{"all of them again", lakekit.StreamOptions{
 			MinOffsetsPerTrigger: 1, MaxOffsetsPerTrigger: 4, MaxTriggerDelay: "1 minute", MergeSchema: true, BufferBytes: 8 << 20,
 			Kafka: map[string]string{"kafka.fetch.min.bytes": "10"},
 		}, ""},
-		{"one other", api.StreamRequest{
+		{"one other", lakekit.StreamOptions{
 			MinOffsetsPerTrigger: 1, MaxOffsetsPerTrigger: 4, MaxTriggerDelay: "1 minute", MergeSchema: true, BufferBytes: 8 << 20,
 			Kafka: map[string]string{"kafka.fetch.min.bytes": "11"},
 		}, "other options"},

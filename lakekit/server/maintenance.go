@@ -9,12 +9,13 @@ import (
 	"strings"
 	"time"
 
+	"taxilake/lakekit"
 	"taxilake/lakekit/api"
 	"taxilake/lakekit/delta"
 )
 
 // Optimize rewrites a table's data files as asked for.
-func Optimize(ctx context.Context, table *delta.Table, request api.OptimizeRequest) (api.Compaction, error) {
+func Optimize(ctx context.Context, table *delta.Table, request lakekit.OptimizeOptions) (api.Compaction, error) {
 	result, err := table.Optimize(ctx, delta.OptimizeOptions{
 		Where: request.Where, ZOrderBy: request.ZOrderBy, TargetSize: request.TargetSize, DryRun: request.DryRun,
 	})
@@ -35,7 +36,7 @@ func Optimize(ctx context.Context, table *delta.Table, request api.OptimizeReque
 const maxNamedFiles = 1000
 
 // Vacuum deletes files that the table no longer needs.
-func Vacuum(ctx context.Context, table *delta.Table, request api.VacuumRequest) (api.Vacuum, error) {
+func Vacuum(ctx context.Context, table *delta.Table, request lakekit.VacuumOptions) (api.Vacuum, error) {
 	options := delta.VacuumOptions{DryRun: request.DryRun}
 	if hours := request.RetentionHours; hours != nil {
 		const most = 100 * 365 * 24
@@ -65,7 +66,7 @@ func Vacuum(ctx context.Context, table *delta.Table, request api.VacuumRequest) 
 }
 
 // Restore makes a table what it was.
-func Restore(ctx context.Context, table *delta.Table, request api.RestoreRequest) (api.Restoration, error) {
+func Restore(ctx context.Context, table *delta.Table, request lakekit.RestoreOptions) (api.Restoration, error) {
 	if (request.Version == nil) == (request.Timestamp == "") {
 		return api.Restoration{}, badRequest("restoring needs a version or a timestamp, one of the two")
 	}

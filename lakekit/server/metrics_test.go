@@ -12,6 +12,7 @@ import (
 	"github.com/prometheus/common/expfmt"
 	"github.com/prometheus/common/model"
 
+	"taxilake/lakekit"
 	"taxilake/lakekit/api"
 )
 
@@ -82,15 +83,15 @@ func TestMetrics(t *testing.T) {
 	s.settings.Server.Token = testToken
 	s.traffic.send(t, 1, rowRange{0, 300})
 	s.traffic.runs = []*entry{
-		{TrafficRun: api.TrafficRun{ID: 1, Progress: api.TrafficProgress{Topic: testTopic, Sent: 200, Acknowledged: 190, Failed: 10, Bytes: 4000}}},
-		{TrafficRun: api.TrafficRun{ID: 2, Progress: api.TrafficProgress{Topic: testTopic, Sent: 100, Acknowledged: 100, Bytes: 2000}}},
-		{TrafficRun: api.TrafficRun{ID: 3, Progress: api.TrafficProgress{Topic: "other", Sent: 1}}},
+		{TrafficRun: lakekit.TrafficRun{ID: 1, Progress: api.TrafficProgress{Topic: testTopic, Sent: 200, Acknowledged: 190, Failed: 10, Bytes: 4000}}},
+		{TrafficRun: lakekit.TrafficRun{ID: 2, Progress: api.TrafficProgress{Topic: testTopic, Sent: 100, Acknowledged: 100, Bytes: 2000}}},
+		{TrafficRun: lakekit.TrafficRun{ID: 3, Progress: api.TrafficProgress{Topic: "other", Sent: 1}}},
 	}
-	all.mustStart(t, api.StreamRequest{Trigger: "1 millisecond", MaxOffsetsPerTrigger: 90})
+	all.mustStart(t, lakekit.StreamOptions{Trigger: "1 millisecond", MaxOffsetsPerTrigger: 90})
 	if _, err := all.processAll(t, "taxi_record"); err != nil {
 		t.Fatal(err)
 	}
-	all.queries["never"] = &stream{Request: api.StreamRequest{Name: "never"}}
+	all.queries["never"] = &stream{Request: lakekit.StreamOptions{Name: "never"}}
 
 	families := s.scrape(t)
 	for _, want := range []struct {

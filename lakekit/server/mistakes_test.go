@@ -12,6 +12,7 @@ import (
 	"strings"
 	"testing"
 
+	"taxilake/lakekit"
 	"taxilake/lakekit/api"
 	"taxilake/lakekit/settings"
 )
@@ -23,7 +24,7 @@ func TestMistakesAreTheCallers(t *testing.T) {
 	s := all.server
 	s.settings.Server.Token = testToken
 	handler := s.Handler()
-	all.mustStart(t, api.StreamRequest{Name: "running", StartingOffsets: "latest"})
+	all.mustStart(t, lakekit.StreamOptions{Name: "running", StartingOffsets: "latest"})
 	large, _ := json.Marshal(api.MessagesRequest{Topic: testTopic, Values: []string{strings.Repeat("x", 2<<20)}})
 	for _, test := range []struct {
 		method, path, body string

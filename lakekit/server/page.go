@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"sync"
 
+	"taxilake/lakekit"
 	"taxilake/lakekit/api"
 	"taxilake/lakekit/kafka"
 )
@@ -37,7 +38,7 @@ func (s *Server) page(w http.ResponseWriter, _ *http.Request) {
 // overview is what the page shows. A topic or table that is not there yet is null.
 type overview struct {
 	Topic    *api.TopicInfo       `json:"topic"`
-	Traffic  []api.TrafficRun     `json:"traffic"`
+	Traffic  []lakekit.TrafficRun `json:"traffic"`
 	Streams  []api.StreamStatus   `json:"streams"`
 	Progress []api.StreamProgress `json:"progress"` // of the course's stream
 	Table    *api.TableDetail     `json:"table"`

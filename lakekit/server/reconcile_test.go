@@ -5,6 +5,7 @@ import (
 	"reflect"
 	"testing"
 
+	"taxilake/lakekit"
 	"taxilake/lakekit/api"
 	"taxilake/lakekit/broker"
 	"taxilake/lakekit/broker/brokertest"
@@ -53,18 +54,18 @@ func (t *traffic) send(test *testing.T, seed uint64, ranges ...rowRange) {
 func TestReconcileFindsWhatAnInterruptedRunLeft(t *testing.T) {
 	for _, test := range []struct {
 		name string
-		run  api.TrafficRun
+		run  lakekit.TrafficRun
 		sent []rowRange
 		want []rowRange
 	}{
-		{"everything arrived", api.TrafficRun{Request: api.TrafficRequest{Seed: 1, Records: 500}, Interrupted: true}, []rowRange{{0, 500}}, []rowRange{{0, 500}}},
-		{"cut off", api.TrafficRun{Request: api.TrafficRequest{Seed: 1}, FromRow: 100, Interrupted: true}, []rowRange{{100, 350}}, []rowRange{{100, 350}}},
-		{"partitions ended at different rows", api.TrafficRun{Request: api.TrafficRequest{Seed: 1}, Interrupted: true},
+		{"everything arrived", lakekit.TrafficRun{Request: lakekit.TrafficOptions{Seed: 1, Records: 500}, Interrupted: true}, []rowRange{{0, 500}}, []rowRange{{0, 500}}},
+		{"cut off", lakekit.TrafficRun{Request: lakekit.TrafficOptions{Seed: 1}, FromRow: 100, Interrupted: true}, []rowRange{{100, 350}}, []rowRange{{100, 350}}},
+		{"partitions ended at different rows", lakekit.TrafficRun{Request: lakekit.TrafficOptions{Seed: 1}, Interrupted: true},
 			[]rowRange{{0, 200}, {201, 220}, {225, 226}}, []rowRange{{0, 200}, {201, 220}, {225, 226}}},
-		{"nothing arrived", api.TrafficRun{Request: api.TrafficRequest{Seed: 1}, Interrupted: true}, nil, []rowRange{}},
-		{"cut off after its last report", api.TrafficRun{Request: api.TrafficRequest{Seed: 1}, Interrupted: true, Progress: api.TrafficProgress{Sent: 120, Acknowledged: 90, Unconfirmed: 30}},
+		{"nothing arrived", lakekit.TrafficRun{Request: lakekit.TrafficOptions{Seed: 1}, Interrupted: true}, nil, []rowRange{}},
+		{"cut off after its last report", lakekit.TrafficRun{Request: lakekit.TrafficOptions{Seed: 1}, Interrupted: true, Progress: api.TrafficProgress{Sent: 120, Acknowledged: 90, Unconfirmed: 30}},
 			[]rowRange{{0, 100}}, []rowRange{{0, 100}}},
-		{"deliveries failed", api.TrafficRun{Request: api.TrafficRequest{Seed: 1}, Progress: api.TrafficProgress{State: api.TrafficFinished, Sent: 300, Acknowledged: 298, Failed: 2}},
+		{"deliveries failed", lakekit.TrafficRun{Request: lakekit.TrafficOptions{Seed: 1}, Progress: api.TrafficProgress{State: api.TrafficFinished, Sent: 300, Acknowledged: 298, Failed: 2}},
 			[]rowRange{{0, 100}, {101, 200}, {201, 300}}, []rowRange{{0, 100}, {101, 200}, {201, 300}}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -98,7 +99,7 @@ func TestReconcileTellsRunsApart(t *testing.T) {
 	ledger.send(t, 7, rowRange{0, 50})   // an earlier run, before the interrupted one began
 	ledger.send(t, 1, rowRange{0, 80})   // the interrupted run
 	ledger.send(t, 9, rowRange{0, 3000}) // somebody else's records
-	run := api.TrafficRun{ID: 2, Request: api.TrafficRequest{Seed: 1, Topic: testTopic, Records: 1000}, Interrupted: true}
+	run := lakekit.TrafficRun{ID: 2, Request: lakekit.TrafficOptions{Seed: 1, Topic: testTopic, Records: 1000}, Interrupted: true}
 	ledger.runs = []*entry{{TrafficRun: run}}
 	if err := ledger.reconcile(t.Context(), testTopic); err != nil {
 		t.Fatal(err)
@@ -112,8 +113,8 @@ func TestReconcileTellsRunsApart(t *testing.T) {
 // the next one, which begins at the same row, after another restart.
 func TestRunThatLeftNothingKeepsNothing(t *testing.T) {
 	ledger := newTraffic(t)
-	ledger.runs = []*entry{{TrafficRun: api.TrafficRun{ID: 1, Request: api.TrafficRequest{Seed: 1, Topic: testTopic}, Interrupted: true}}}
-	second, err := ledger.start(t.Context(), api.TrafficRequest{Records: 50})
+	ledger.runs = []*entry{{TrafficRun: lakekit.TrafficRun{ID: 1, Request: lakekit.TrafficOptions{Seed: 1, Topic: testTopic}, Interrupted: true}}}
+	second, err := ledger.start(t.Context(), lakekit.TrafficOptions{Records: 50})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -136,7 +137,7 @@ func TestRunThatLeftNothingKeepsNothing(t *testing.T) {
 
 func TestLedgerSurvivesARestartAndGoesOnAfterItsLastRow(t *testing.T) {
 	ledger := newTraffic(t)
-	first, err := ledger.start(t.Context(), api.TrafficRequest{Records: 100})
+	first, err := ledger.start(t.Context(), lakekit.TrafficOptions{Records: 100})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -150,7 +151,7 @@ func TestLedgerSurvivesARestartAndGoesOnAfterItsLastRow(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	second, err := again.start(t.Context(), api.TrafficRequest{Records: 50})
+	second, err := again.start(t.Context(), lakekit.TrafficOptions{Records: 50})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -172,7 +173,7 @@ func TestRunsAtTheSameTimeShareNoRow(t *testing.T) {
 	ledger := newTraffic(t)
 	var ends []int64
 	for _, records := range []int64{0, 1000, 0} {
-		run, err := ledger.start(t.Context(), api.TrafficRequest{Records: records, Rate: 1})
+		run, err := ledger.start(t.Context(), lakekit.TrafficOptions{Records: records, Rate: 1})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -189,7 +190,7 @@ func TestRunsAtTheSameTimeShareNoRow(t *testing.T) {
 func TestProgressIsSavedNowAndThen(t *testing.T) {
 	ledger := &traffic{server: &Server{log: slog.New(slog.DiscardHandler), settings: &settings.Settings{State: t.TempDir()}}}
 	ledger.path = ledgerPath(ledger.server, "traffic")
-	run := &entry{TrafficRun: api.TrafficRun{ID: 1}}
+	run := &entry{TrafficRun: lakekit.TrafficRun{ID: 1}}
 	ledger.runs = []*entry{run}
 	for _, step := range []struct {
 		elapsed     float64
@@ -212,7 +213,7 @@ func TestProgressIsSavedNowAndThen(t *testing.T) {
 
 func TestRunThatWasGoingOnIsInterruptedByARestart(t *testing.T) {
 	ledger := newTraffic(t)
-	ledger.runs = []*entry{{TrafficRun: api.TrafficRun{ID: 1, Request: api.TrafficRequest{Topic: testTopic, Seed: 1}, Progress: api.TrafficProgress{State: api.TrafficRunning}}}}
+	ledger.runs = []*entry{{TrafficRun: lakekit.TrafficRun{ID: 1, Request: lakekit.TrafficOptions{Topic: testTopic, Seed: 1}, Progress: api.TrafficProgress{State: api.TrafficRunning}}}}
 	if err := ledger.save(); err != nil {
 		t.Fatal(err)
 	}

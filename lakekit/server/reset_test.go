@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"taxilake/lakekit/api"
+	"taxilake/lakekit"
 )
 
 // TestResetTakesWhatIsItsOwn: tables and checkpoints that others have put into
@@ -15,7 +15,7 @@ func TestResetTakesWhatIsItsOwn(t *testing.T) {
 	all := newStreams(t)
 	s := all.server
 	s.settings.DeadLetters = s.settings.Table + deadLettersSuffix
-	all.mustStart(t, api.StreamRequest{})
+	all.mustStart(t, lakekit.StreamOptions{})
 	others := []string{
 		"checkpoints/taxi_record/inner/commits/0", "checkpoints/taxi_record/inner/metadata", "delta/other/_delta_log/00000000000000000000.json",
 		"delta/taxi_record/spark/_delta_log/00000000000000000000.json", "delta/taxi_record/spark/part-0.parquet",

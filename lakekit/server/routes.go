@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"time"
 
+	"taxilake/lakekit"
 	"taxilake/lakekit/api"
 	"taxilake/lakekit/chart"
 	"taxilake/lakekit/kafka"
@@ -71,11 +72,11 @@ func (s *Server) routes() []route {
 		{pattern: "GET /api/table/history", query: []string{"uri", "limit"}, serve: answer(s, s.tableHistory), turns: looks},
 		{pattern: "GET /api/table/files", query: []string{"uri", "version"}, serve: answer(s, s.tableFiles), turns: looks},
 		{pattern: "POST /api/table/optimize", body: someBody, turns: rewrites,
-			serve: maintain(s, func(r api.OptimizeRequest) string { return r.URI }, Optimize)},
+			serve: maintain(s, func(r lakekit.OptimizeOptions) string { return r.URI }, Optimize)},
 		{pattern: "POST /api/table/vacuum", body: someBody, turns: rewrites,
-			serve: maintain(s, func(r api.VacuumRequest) string { return r.URI }, Vacuum)},
+			serve: maintain(s, func(r lakekit.VacuumOptions) string { return r.URI }, Vacuum)},
 		{pattern: "POST /api/table/restore", body: someBody, turns: rewrites,
-			serve: maintain(s, func(r api.RestoreRequest) string { return r.URI }, Restore)},
+			serve: maintain(s, func(r lakekit.RestoreOptions) string { return r.URI }, Restore)},
 
 		{pattern: "GET /api/streams", serve: answer(s, s.listStreams)},
 		{pattern: "POST /api/streams", body: someBody, serve: answer(s, s.startStream), turns: changes},
@@ -157,7 +158,7 @@ func (s *Server) topic(r *http.Request) (info api.TopicInfo, err error) {
 }
 
 func (s *Server) createTopic(r *http.Request) (info api.TopicInfo, err error) {
-	request, err := body[api.TopicRequest](r)
+	request, err := body[lakekit.TopicOptions](r)
 	if err != nil {
 		return info, err
 	}

@@ -21,6 +21,7 @@ import (
 	"syscall"
 	"testing"
 
+	"taxilake/lakekit"
 	"taxilake/lakekit/api"
 	"taxilake/lakekit/blob"
 	"taxilake/lakekit/delta"
@@ -31,16 +32,16 @@ import (
 
 // requests are what the routes with a body take.
 var requests = map[string]any{
-	"POST /api/topics":              api.TopicRequest{},
+	"POST /api/topics":              lakekit.TopicOptions{},
 	"POST /api/messages":            api.MessagesRequest{},
-	"POST /api/traffic":             api.TrafficRequest{},
-	"POST /api/tables":              api.TableRequest{},
-	"POST /api/table/optimize":      api.OptimizeRequest{},
-	"POST /api/table/vacuum":        api.VacuumRequest{},
-	"POST /api/table/restore":       api.RestoreRequest{},
-	"POST /api/streams":             api.StreamRequest{},
+	"POST /api/traffic":             lakekit.TrafficOptions{},
+	"POST /api/tables":              lakekit.TableOptions{},
+	"POST /api/table/optimize":      lakekit.OptimizeOptions{},
+	"POST /api/table/vacuum":        lakekit.VacuumOptions{},
+	"POST /api/table/restore":       lakekit.RestoreOptions{},
+	"POST /api/streams":             lakekit.StreamOptions{},
 	"POST /api/streams/{name}/stop": api.StopRequest{},
-	"POST /api/dead-letters/replay": api.ReplayRequest{},
+	"POST /api/dead-letters/replay": lakekit.ReplayOptions{},
 	"POST /api/sql":                 api.SQLRequest{},
 	"POST /api/charts":              api.ChartRequest{},
 }
@@ -371,7 +372,7 @@ func TestNoRequestIsAFailureOfTheServer(t *testing.T) {
 		s.endWork(t)
 	}
 	for _, csv := range hostileTexts {
-		request, _ := json.Marshal(api.TrafficRequest{CSV: csv, Records: 1})
+		request, _ := json.Marshal(lakekit.TrafficOptions{CSV: csv, Records: 1})
 		if status, text := ask(t.Context(), handler, "POST", "/api/traffic", string(request)); csv != "" && (status < 400 || told(status, text) != nil) {
 			t.Errorf("csv %.100q: status %d %s", csv, status, text)
 		}

@@ -16,6 +16,7 @@ import (
 	"strings"
 	"sync"
 
+	"taxilake/lakekit"
 	"taxilake/lakekit/api"
 	"taxilake/lakekit/ingest"
 	"taxilake/lakekit/kafka/properties"
@@ -40,7 +41,7 @@ type streams struct {
 }
 
 type stream struct {
-	Request api.StreamRequest `json:"request"`
+	Request lakekit.StreamOptions `json:"request"`
 	// Running is what the user last asked for, until its trigger lets it end.
 	Running bool `json:"running"`
 
@@ -78,7 +79,7 @@ var streamName = regexp.MustCompile(`^[A-Za-z0-9._-]{1,100}$`)
 
 // complete fills in the course's names and defaults, and gives topics and
 // addresses in one writing, so that the same stream is seen to be the same.
-func (all *streams) complete(request api.StreamRequest) (api.StreamRequest, error) {
+func (all *streams) complete(request lakekit.StreamOptions) (lakekit.StreamOptions, error) {
 	s := all.server.settings
 	request.Table = all.server.tableURI(cmp.Or(request.Table, s.Table))
 	request.Name = cmp.Or(request.Name, request.Table[strings.LastIndexByte(request.Table, '/')+1:])
@@ -115,7 +116,7 @@ func topicsOf(subscribe string) []string {
 }
 
 // open starts a query with a context of its own: it outlives the request.
-func (all *streams) open(ctx context.Context, request api.StreamRequest) (*ingest.Query, error) {
+func (all *streams) open(ctx context.Context, request lakekit.StreamOptions) (*ingest.Query, error) {
 	s := all.server
 	trigger, err := ingest.ParseTrigger(request.Trigger)
 	if err != nil {
@@ -187,7 +188,7 @@ func (s *Server) checkGroup(options map[string]string) error {
 
 // start starts a stream. Asking again for one that runs with the same options
 // returns it, so that a notebook can be run twice.
-func (all *streams) start(ctx context.Context, request api.StreamRequest) (api.StreamStatus, error) {
+func (all *streams) start(ctx context.Context, request lakekit.StreamOptions) (api.StreamStatus, error) {
 	request, err := all.complete(request)
 	if err != nil {
 		return api.StreamStatus{}, err
@@ -221,7 +222,7 @@ const maxStreams = 16
 
 // beside returns the stream if it runs already, and an error if it cannot run
 // beside those that do.
-func (all *streams) beside(request api.StreamRequest) (same *stream, err error) {
+func (all *streams) beside(request lakekit.StreamOptions) (same *stream, err error) {
 	all.mutex.Lock()
 	defer all.mutex.Unlock()
 	for _, known := range all.queries {
@@ -266,9 +267,9 @@ func (all *streams) follow(known *stream) {
 }
 
 // sameStream says that two requests mean the same.
-func sameStream(a, b api.StreamRequest) bool {
+func sameStream(a, b lakekit.StreamOptions) bool {
 	yes := true
-	for _, r := range []*api.StreamRequest{&a, &b} {
+	for _, r := range []*lakekit.StreamOptions{&a, &b} {
 		r.FailOnDataLoss, r.IgnoreUnknownFields = cmp.Or(r.FailOnDataLoss, &yes), cmp.Or(r.IgnoreUnknownFields, &yes)
 	}
 	sameKafka := maps.Equal(a.Kafka, b.Kafka)
@@ -277,7 +278,7 @@ func sameStream(a, b api.StreamRequest) bool {
 }
 
 // collision says why a stream cannot run beside another one.
-func collision(running, request api.StreamRequest) error {
+func collision(running, request lakekit.StreamOptions) error {
 	if running.CheckpointLocation == request.CheckpointLocation {
 		return conflict("stream %s runs already with checkpoint %s; two streams on one checkpoint would take each other's records: stop it first, or name another checkpointLocation",
 			running.Name, request.CheckpointLocation)
@@ -418,7 +419,7 @@ func (s *Server) listStreams(*http.Request) ([]api.StreamStatus, error) {
 }
 
 func (s *Server) startStream(r *http.Request) (api.StreamStatus, error) {
-	request, err := body[api.StreamRequest](r)
+	request, err := body[lakekit.StreamOptions](r)
 	if err != nil {
 		return api.StreamStatus{}, err
 	}

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"taxilake/lakekit"
 	"taxilake/lakekit/api"
 	"taxilake/lakekit/blob"
 	"taxilake/lakekit/blob/blobtest"
@@ -42,7 +43,7 @@ func newStreams(t *testing.T) *streams {
 	return s.streams
 }
 
-func (all *streams) mustStart(t *testing.T, request api.StreamRequest) api.StreamStatus {
+func (all *streams) mustStart(t *testing.T, request lakekit.StreamOptions) api.StreamStatus {
 	t.Helper()
 	status, err := all.start(t.Context(), request)
 	if err != nil {
@@ -60,34 +61,34 @@ func (all *streams) processAll(t *testing.T, name string) (api.StreamStatus, err
 
 func TestStreamsThatCannotRunTogether(t *testing.T) {
 	all := newStreams(t)
-	first := all.mustStart(t, api.StreamRequest{})
+	first := all.mustStart(t, lakekit.StreamOptions{})
 	for _, test := range []struct {
 		name    string
-		request api.StreamRequest
+		request lakekit.StreamOptions
 		status  int // 0: it is the first stream
 		message string
 	}{
-		{"the same by default", api.StreamRequest{}, 0, ""},
-		{"the same, written otherwise", api.StreamRequest{Subscribe: " nyc_taxi_data,", Table: "oss://lake//delta/taxi_record/", CheckpointLocation: "oss://lake/checkpoints//taxi_record/"}, 0, ""},
-		{"other options", api.StreamRequest{Trigger: "2 seconds"}, 409, "lakekit stream stop --name taxi_record"},
-		{"its checkpoint", api.StreamRequest{Name: "b", Table: "other", CheckpointLocation: "oss://lake/checkpoints/taxi_record"}, 409, "stream taxi_record runs already with checkpoint"},
-		{"its checkpoint with a slash", api.StreamRequest{Name: "b", Table: "other", CheckpointLocation: "oss://lake/checkpoints//taxi_record//"}, 409, "stream taxi_record runs already with checkpoint"},
-		{"its topic and table", api.StreamRequest{Name: "b", CheckpointLocation: "oss://lake/checkpoints/b"}, 409, "stream taxi_record streams topic nyc_taxi_data"},
-		{"its topic among others", api.StreamRequest{Name: "b", Subscribe: "second_topic, nyc_taxi_data", CheckpointLocation: "oss://lake/checkpoints/b"}, 409, "stream taxi_record"},
-		{"bad trigger", api.StreamRequest{Name: "b", Table: "other", Trigger: "now and then"}, 400, "trigger"},
-		{"bad startingOffsets", api.StreamRequest{Name: "b", Table: "other", StartingOffsets: "yesterday"}, 400, "startingOffsets"},
-		{"bad name", api.StreamRequest{Name: "a/b"}, 400, "name of a stream"},
-		{"no topic", api.StreamRequest{Name: "b", Table: "other", Subscribe: "no_such_topic"}, 404, "no_such_topic"},
-		{"no topic at all", api.StreamRequest{Name: "b", Table: "other", Subscribe: " ,"}, 400, "no topic"},
-		{"no table", api.StreamRequest{Name: "b", Table: "no_such_table"}, 404, "no_such_table"},
-		{"checkpoint at its table", api.StreamRequest{Name: "b", Table: "other", CheckpointLocation: "oss://lake/delta/other/"}, 400, "folder of its own"},
-		{"checkpoint in its dead letters", api.StreamRequest{Name: "b", Table: "other", CheckpointLocation: "oss://lake/delta/other_dead_letters/c"}, 400, "folder of its own"},
-		{"checkpoint around its table", api.StreamRequest{Name: "b", Table: "other", CheckpointLocation: "oss://lake/delta"}, 400, "folder of its own"},
-		{"checkpoint in another table", api.StreamRequest{Name: "b", Table: "other", CheckpointLocation: "oss://lake/delta/taxi_record/c"}, 409, "lies in the table oss://lake/delta/taxi_record"},
-		{"checkpoint at another table", api.StreamRequest{Name: "b", Table: "other", CheckpointLocation: "oss://lake/delta/taxi_record"}, 409, "oss://lake/delta/taxi_record is a table already"},
-		{"checkpoint around others", api.StreamRequest{Name: "b", Table: "other", CheckpointLocation: "oss://lake/checkpoints"}, 409, "holds the checkpoint oss://lake/checkpoints/taxi_record"},
-		{"checkpoint in another", api.StreamRequest{Name: "b", Table: "other", CheckpointLocation: "oss://lake/checkpoints/taxi_record/state"}, 409, "lies in the checkpoint oss://lake/checkpoints/taxi_record"},
-		{"checkpoint elsewhere", api.StreamRequest{Name: "b", Table: "other", CheckpointLocation: "/tmp/c"}, 400, "oss://lake/"},
+		{"the same by default", lakekit.StreamOptions{}, 0, ""},
+		{"the same, written otherwise", lakekit.StreamOptions{Subscribe: " nyc_taxi_data,", Table: "oss://lake//delta/taxi_record/", CheckpointLocation: "oss://lake/checkpoints//taxi_record/"}, 0, ""},
+		{"other options", lakekit.StreamOptions{Trigger: "2 seconds"}, 409, "lakekit stream stop --name taxi_record"},
+		{"its checkpoint", lakekit.StreamOptions{Name: "b", Table: "other", CheckpointLocation: "oss://lake/checkpoints/taxi_record"}, 409, "stream taxi_record runs already with checkpoint"},
+		{"its checkpoint with a slash", lakekit.StreamOptions{Name: "b", Table: "other", CheckpointLocation: "oss://lake/checkpoints//taxi_record//"}, 409, "stream taxi_record runs already with checkpoint"},
+		{"its topic and table", lakekit.StreamOptions{Name: "b", CheckpointLocation: "oss://lake/checkpoints/b"}, 409, "stream taxi_record streams topic nyc_taxi_data"},
+		{"its topic among others", lakekit.StreamOptions{Name: "b", Subscribe: "second_topic, nyc_taxi_data", CheckpointLocation: "oss://lake/checkpoints/b"}, 409, "stream taxi_record"},
+		{"bad trigger", lakekit.StreamOptions{Name: "b", Table: "other", Trigger: "now and then"}, 400, "trigger"},
+		{"bad startingOffsets", lakekit.StreamOptions{Name: "b", Table: "other", StartingOffsets: "yesterday"}, 400, "startingOffsets"},
+		{"bad name", lakekit.StreamOptions{Name: "a/b"}, 400, "name of a stream"},
+		{"no topic", lakekit.StreamOptions{Name: "b", Table: "other", Subscribe: "no_such_topic"}, 404, "no_such_topic"},
+		{"no topic at all", lakekit.StreamOptions{Name: "b", Table: "other", Subscribe: " ,"}, 400, "no topic"},
+		{"no table", lakekit.StreamOptions{Name: "b", Table: "no_such_table"}, 404, "no_such_table"},
+		{"checkpoint at its table", lakekit.StreamOptions{Name: "b", Table: "other", CheckpointLocation: "oss://lake/delta/other/"}, 400, "folder of its own"},
+		{"checkpoint in its dead letters", lakekit.StreamOptions{Name: "b", Table: "other", CheckpointLocation: "oss://lake/delta/other_dead_letters/c"}, 400, "folder of its own"},
+		{"checkpoint around its table", lakekit.StreamOptions{Name: "b", Table: "other", CheckpointLocation: "oss://lake/delta"}, 400, "folder of its own"},
+		{"checkpoint in another table", lakekit.StreamOptions{Name: "b", Table: "other", CheckpointLocation: "oss://lake/delta/taxi_record/c"}, 409, "lies in the table oss://lake/delta/taxi_record"},
+		{"checkpoint at another table", lakekit.StreamOptions{Name: "b", Table: "other", CheckpointLocation: "oss://lake/delta/taxi_record"}, 409, "oss://lake/delta/taxi_record is a table already"},
+		{"checkpoint around others", lakekit.StreamOptions{Name: "b", Table: "other", CheckpointLocation: "oss://lake/checkpoints"}, 409, "holds the checkpoint oss://lake/checkpoints/taxi_record"},
+		{"checkpoint in another", lakekit.StreamOptions{Name: "b", Table: "other", CheckpointLocation: "oss://lake/checkpoints/taxi_record/state"}, 409, "lies in the checkpoint oss://lake/checkpoints/taxi_record"},
+		{"checkpoint elsewhere", lakekit.StreamOptions{Name: "b", Table: "other", CheckpointLocation: "/tmp/c"}, 400, "oss://lake/"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			status, err := all.start(t.Context(), test.request)
@@ -102,7 +103,7 @@ func TestStreamsThatCannotRunTogether(t *testing.T) {
 			}
 		})
 	}
-	all.mustStart(t, api.StreamRequest{Name: "c", Subscribe: "second_topic", CheckpointLocation: "oss://lake/checkpoints/c", StartingOffsets: `{"second_topic":{"0":-2}}`})
+	all.mustStart(t, lakekit.StreamOptions{Name: "c", Subscribe: "second_topic", CheckpointLocation: "oss://lake/checkpoints/c", StartingOffsets: `{"second_topic":{"0":-2}}`})
 }
 
 func TestStopOfAStreamThatHasEnded(t *testing.T) {
@@ -112,14 +113,14 @@ func TestStopOfAStreamThatHasEnded(t *testing.T) {
 		why  string
 	}{
 		{"stopped", func(t *testing.T, all *streams) *streams {
-			all.mustStart(t, api.StreamRequest{})
+			all.mustStart(t, lakekit.StreamOptions{})
 			if _, err := all.stop(t.Context(), "taxi_record", api.StopAfterBatch); err != nil {
 				t.Fatal(err)
 			}
 			return all
 		}, ""},
 		{"failed, for its topic was deleted", func(t *testing.T, all *streams) *streams {
-			all.mustStart(t, api.StreamRequest{Trigger: "10 milliseconds"})
+			all.mustStart(t, lakekit.StreamOptions{Trigger: "10 milliseconds"})
 			if err := all.server.admin(func(a *kafka.Admin) error { return a.DeleteTopic(t.Context(), testTopic) }); err != nil {
 				t.Fatal(err)
 			}
@@ -127,7 +128,7 @@ func TestStopOfAStreamThatHasEnded(t *testing.T) {
 			return all
 		}, "topic does not exist"},
 		{"not resumed", func(t *testing.T, all *streams) *streams {
-			all.queries["taxi_record"] = &stream{Running: true, Request: api.StreamRequest{Name: "taxi_record", Trigger: "never"}}
+			all.queries["taxi_record"] = &stream{Running: true, Request: lakekit.StreamOptions{Name: "taxi_record", Trigger: "never"}}
 			if err := saveJSON(all.path, all.queries); err != nil {
 				t.Fatal(err)
 			}
@@ -167,19 +168,19 @@ func TestStopOfAStreamThatHasEnded(t *testing.T) {
 // Who has seen that a stream failed or finished can start it anew at once.
 func TestStartOfAStreamThatIsEnding(t *testing.T) {
 	all := newStreams(t)
-	all.mustStart(t, api.StreamRequest{Trigger: "once"})
+	all.mustStart(t, lakekit.StreamOptions{Trigger: "once"})
 	query := all.queries["taxi_record"].query
 	for !query.Finished() {
 		time.Sleep(time.Millisecond)
 	}
-	all.mustStart(t, api.StreamRequest{Trigger: "1 minute"})
+	all.mustStart(t, lakekit.StreamOptions{Trigger: "1 minute"})
 }
 
 // A start that waits for the store holds up nobody who asks for other streams,
 // or stops one.
 func TestStartThatWaits(t *testing.T) {
 	all := newStreams(t)
-	all.mustStart(t, api.StreamRequest{})
+	all.mustStart(t, lakekit.StreamOptions{})
 	asked, answer := make(chan struct{}), make(chan struct{})
 	once := sync.OnceFunc(func() { close(asked) })
 	all.server.bucket = blobtest.Faults(all.server.bucket, func(_, key string) error {
@@ -192,7 +193,7 @@ func TestStartThatWaits(t *testing.T) {
 	var started, stopped error
 	var starting sync.WaitGroup
 	starting.Go(func() {
-		_, started = all.start(t.Context(), api.StreamRequest{Table: "other", Subscribe: "second_topic"})
+		_, started = all.start(t.Context(), lakekit.StreamOptions{Table: "other", Subscribe: "second_topic"})
 	})
 	<-asked
 	done := make(chan struct{})
@@ -220,7 +221,7 @@ func TestStreamsThatAreResumed(t *testing.T) {
 	for trigger, resumed := range map[string]bool{"10 milliseconds": true, "availableNow": false, "once": false} {
 		t.Run(trigger, func(t *testing.T) {
 			all := newStreams(t)
-			all.mustStart(t, api.StreamRequest{Trigger: trigger})
+			all.mustStart(t, lakekit.StreamOptions{Trigger: trigger})
 			if !resumed {
 				<-all.queries["taxi_record"].query.Done()
 			}
@@ -310,13 +311,13 @@ func TestHintsOfUnequalNumbers(t *testing.T) {
 func TestSameStream(t *testing.T) {
 	yes, no := true, false
 	for _, test := range []struct {
-		a, b api.StreamRequest
+		a, b lakekit.StreamOptions
 		want bool
 	}{
-		{api.StreamRequest{}, api.StreamRequest{FailOnDataLoss: &yes, IgnoreUnknownFields: &yes, Kafka: map[string]string{}}, true},
-		{api.StreamRequest{}, api.StreamRequest{FailOnDataLoss: &no}, false},
-		{api.StreamRequest{IgnoreUnknownFields: &yes}, api.StreamRequest{IgnoreUnknownFields: &no}, false},
-		{api.StreamRequest{}, api.StreamRequest{MergeSchema: true}, false},
+		{lakekit.StreamOptions{}, lakekit.StreamOptions{FailOnDataLoss: &yes, IgnoreUnknownFields: &yes, Kafka: map[string]string{}}, true},
+		{lakekit.StreamOptions{}, lakekit.StreamOptions{FailOnDataLoss: &no}, false},
+		{lakekit.StreamOptions{IgnoreUnknownFields: &yes}, lakekit.StreamOptions{IgnoreUnknownFields: &no}, false},
+		{lakekit.StreamOptions{}, lakekit.StreamOptions{MergeSchema: true}, false},
 	} {
 		if got := sameStream(test.a, test.b); got != test.want {
 			t.Errorf("%+v and %+v: %v", test.a, test.b, got)

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 
+	"taxilake/lakekit"
 	"taxilake/lakekit/api"
 	"taxilake/lakekit/blob"
 	"taxilake/lakekit/delta"
@@ -50,7 +51,7 @@ var autoOptimize = map[string]string{
 // createTable makes the table of taxi records, or returns the one that is there
 // if it has the properties that were asked for.
 func (s *Server) createTable(r *http.Request) (api.TableDetail, error) {
-	request, err := body[api.TableRequest](r)
+	request, err := body[lakekit.TableOptions](r)
 	if err != nil {
 		return api.TableDetail{}, err
 	}
@@ -124,7 +125,7 @@ func (s *Server) describeTable(r *http.Request) (api.TableDetail, error) {
 }
 
 func (s *Server) tableHistory(r *http.Request) ([]api.HistoryEntry, error) {
-	limit, err := number(r, "limit", 0, 0, math.MaxInt32)
+	limit, err := number(r, "limit", 0, 1, math.MaxInt32)
 	if err != nil {
 		return nil, err
 	}
@@ -137,26 +138,35 @@ func (s *Server) tableHistory(r *http.Request) ([]api.HistoryEntry, error) {
 }
 
 func (s *Server) tableFiles(r *http.Request) ([]api.FileInfo, error) {
-	version, err := number(r, "version", -1, -1, math.MaxInt64)
+	n, err := number(r, "version", 0, 0, math.MaxInt64)
 	if err != nil {
 		return nil, err
+	}
+	var version *int64
+	if r.URL.Query().Has("version") {
+		version = &n
 	}
 	table, err := s.asked(r)
 	if err != nil {
 		return nil, err
 	}
-	snapshot, err := table.Snapshot(r.Context())
-	if err == nil && version >= 0 {
-		snapshot, err = table.SnapshotAt(r.Context(), version)
-	}
+	snapshot, err := SnapshotOf(r.Context(), table, version)
 	if err != nil {
 		return nil, err
 	}
 	return Files(snapshot.FileInfos()), nil
 }
 
+// SnapshotOf is a table as at a version; nil is the newest.
+func SnapshotOf(ctx context.Context, table *delta.Table, version *int64) (*delta.Snapshot, error) {
+	if version == nil {
+		return table.Snapshot(ctx)
+	}
+	return table.SnapshotAt(ctx, *version)
+}
+
 // History is a table's history as it is sent.
-func History(entries []delta.HistoryEntry) []api.HistoryEntry {
+func History(entries []delta.HistoryEntry) api.History {
 	sent := make([]api.HistoryEntry, len(entries))
 	for i, entry := range entries {
 		sent[i] = api.HistoryEntry(entry)
@@ -165,7 +175,7 @@ func History(entries []delta.HistoryEntry) []api.HistoryEntry {
 }
 
 // Files are a table's files as they are sent.
-func Files(infos []delta.FileInfo) []api.FileInfo {
+func Files(infos []delta.FileInfo) api.Files {
 	sent := make([]api.FileInfo, len(infos))
 	for i, info := range infos {
 		sent[i] = api.FileInfo(info)

@@ -16,6 +16,7 @@ import (
 	"sync"
 	"time"
 
+	"taxilake/lakekit"
 	"taxilake/lakekit/api"
 	"taxilake/lakekit/internal/atomicfile"
 	"taxilake/lakekit/kafka"
@@ -35,7 +36,7 @@ type traffic struct {
 
 // entry is a run and, while it goes on, its producer.
 type entry struct {
-	api.TrafficRun
+	lakekit.TrafficRun
 	// Rows are the generator's rows that a run which did not end in order left
 	// in the topic, nil until reconcile has looked for them; it may find none.
 	Rows []rowRange `json:"rows,omitzero"`
@@ -96,32 +97,32 @@ func saveJSON(path string, v any) error {
 }
 
 // start begins a run. The ledger knows of it before the first record is sent.
-func (t *traffic) start(ctx context.Context, request api.TrafficRequest) (api.TrafficRun, error) {
+func (t *traffic) start(ctx context.Context, request lakekit.TrafficOptions) (lakekit.TrafficRun, error) {
 	if request.CSV != "" && request.Seed != 0 {
-		return api.TrafficRun{}, badRequest("seed %d is the generator's, and csv %s is read instead of generating: leave one of the two out", request.Seed, request.CSV)
+		return lakekit.TrafficRun{}, badRequest("seed %d is the generator's, and csv %s is read instead of generating: leave one of the two out", request.Seed, request.CSV)
 	}
 	request.Topic = cmp.Or(request.Topic, t.server.settings.Topic)
 	request.Seed = cmp.Or(request.Seed, defaultSeed)
 	if request.Rate < 0 || request.Records < 0 {
-		return api.TrafficRun{}, badRequest("rate and records must not be negative; 0 means as fast as it goes, and without end")
+		return lakekit.TrafficRun{}, badRequest("rate and records must not be negative; 0 means as fast as it goes, and without end")
 	}
 	if err := t.server.settings.CheckTopic(request.Topic, settings.Change); err != nil {
-		return api.TrafficRun{}, err
+		return lakekit.TrafficRun{}, err
 	}
 	if err := kafka.CheckOwnTopic(request.Topic); err != nil {
-		return api.TrafficRun{}, err
+		return lakekit.TrafficRun{}, err
 	}
 	if err := t.reconcile(ctx, request.Topic); err != nil {
-		return api.TrafficRun{}, err
+		return lakekit.TrafficRun{}, err
 	}
 	var topic api.TopicInfo
 	if err := t.server.admin(func(a *kafka.Admin) (err error) { topic, err = a.DescribeTopic(ctx, request.Topic); return err }); err != nil {
-		return api.TrafficRun{}, err
+		return lakekit.TrafficRun{}, err
 	}
 
 	file, err := openCSV(ctx, request)
 	if err != nil {
-		return api.TrafficRun{}, err
+		return lakekit.TrafficRun{}, err
 	}
 
 	t.mutex.Lock()
@@ -130,9 +131,9 @@ func (t *traffic) start(ctx context.Context, request api.TrafficRequest) (api.Tr
 		if file != nil {
 			err = errors.Join(err, file.Close())
 		}
-		return api.TrafficRun{}, err
+		return lakekit.TrafficRun{}, err
 	}
-	run := &entry{TrafficRun: api.TrafficRun{
+	run := &entry{TrafficRun: lakekit.TrafficRun{
 		ID: t.nextID(), Request: request, Started: time.Now().UTC(), StartOffsets: map[int32]int64{},
 		Progress: api.TrafficProgress{Topic: request.Topic, State: api.TrafficRunning, TargetRate: request.Rate},
 	}, done: make(chan struct{})}
@@ -143,13 +144,13 @@ func (t *traffic) start(ctx context.Context, request api.TrafficRequest) (api.Tr
 	source, err := t.source(background, run, file)
 	if err != nil {
 		stop()
-		return api.TrafficRun{}, err
+		return lakekit.TrafficRun{}, err
 	}
 	t.runs = append(t.runs, run)
 	if err := t.save(); err != nil {
 		stop()
 		t.runs = t.runs[:len(t.runs)-1]
-		return api.TrafficRun{}, errors.Join(err, source.Close())
+		return lakekit.TrafficRun{}, errors.Join(err, source.Close())
 	}
 	run.stop = stop
 	go t.produce(background, run, source)
@@ -286,10 +287,10 @@ func (t *traffic) report(run *entry, source rowSource, p api.TrafficProgress) {
 	}
 }
 
-func (t *traffic) list() []api.TrafficRun {
+func (t *traffic) list() []lakekit.TrafficRun {
 	t.mutex.Lock()
 	defer t.mutex.Unlock()
-	list := make([]api.TrafficRun, 0, len(t.runs))
+	list := make([]lakekit.TrafficRun, 0, len(t.runs))
 	for _, run := range t.runs {
 		list = append(list, run.TrafficRun)
 	}
@@ -307,7 +308,7 @@ func (t *traffic) find(id int) (*entry, error) {
 	return nil, notFound("there is no run of traffic with number %d", id)
 }
 
-func (t *traffic) snapshot(run *entry) api.TrafficRun {
+func (t *traffic) snapshot(run *entry) lakekit.TrafficRun {
 	t.mutex.Lock()
 	defer t.mutex.Unlock()
 	return run.TrafficRun
@@ -352,12 +353,14 @@ func (t *traffic) forget() error {
 	return t.save()
 }
 
-func (s *Server) trafficRuns(*http.Request) ([]api.TrafficRun, error) { return s.traffic.list(), nil }
+func (s *Server) trafficRuns(*http.Request) ([]lakekit.TrafficRun, error) {
+	return s.traffic.list(), nil
+}
 
-func (s *Server) startTraffic(r *http.Request) (api.TrafficRun, error) {
-	request, err := body[api.TrafficRequest](r)
+func (s *Server) startTraffic(r *http.Request) (lakekit.TrafficRun, error) {
+	request, err := body[lakekit.TrafficOptions](r)
 	if err != nil {
-		return api.TrafficRun{}, err
+		return lakekit.TrafficRun{}, err
 	}
 	return s.traffic.start(r.Context(), request)
 }
@@ -370,21 +373,21 @@ func (s *Server) trafficEntry(r *http.Request) (*entry, error) {
 	return s.traffic.find(id)
 }
 
-func (s *Server) trafficRun(r *http.Request) (api.TrafficRun, error) {
+func (s *Server) trafficRun(r *http.Request) (lakekit.TrafficRun, error) {
 	run, err := s.trafficEntry(r)
 	if err != nil {
-		return api.TrafficRun{}, err
+		return lakekit.TrafficRun{}, err
 	}
 	return s.traffic.snapshot(run), nil
 }
 
-func (s *Server) stopTraffic(r *http.Request) (api.TrafficRun, error) {
+func (s *Server) stopTraffic(r *http.Request) (lakekit.TrafficRun, error) {
 	run, err := s.trafficEntry(r)
 	if err != nil {
-		return api.TrafficRun{}, err
+		return lakekit.TrafficRun{}, err
 	}
 	if err := s.traffic.halt(r.Context(), run); err != nil {
-		return api.TrafficRun{}, err
+		return lakekit.TrafficRun{}, err
 	}
 	return s.traffic.snapshot(run), nil
 }

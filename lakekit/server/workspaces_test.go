@@ -143,7 +143,7 @@ func inClass(t *testing.T, labs []*lakekit.Workshop) {
 	if _, err := labs[0].Reset(); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := labs[0].Topic(""); err == nil {
+	if _, err := labs[0].Topic(); err == nil {
 		t.Error("a reset left the topic")
 	}
 	for i, lab := range labs[1:] {
@@ -207,10 +207,16 @@ func TestAServerKeepsToItsWorkspace(t *testing.T) {
 		"join its table": func(l *lakekit.Workshop) error {
 			return told(l.SQL("select * from taxi_record join `" + theirs.Table + "` using (key)"))
 		},
-		"describe it":      func(l *lakekit.Workshop) error { return told(l.DescribeTable(theirs.Table)) },
-		"see its history":  func(l *lakekit.Workshop) error { return told(l.History(theirs.Table+"/", 1)) },
-		"see its files":    func(l *lakekit.Workshop) error { return told(l.Files("oss://lake//teacher/delta/taxi_record", -1)) },
-		"see its letters":  func(l *lakekit.Workshop) error { return told(l.DeadLetters(theirs.Table, 1)) },
+		"describe it": func(l *lakekit.Workshop) error { return told(l.DescribeTable(theirs.Table)) },
+		"see its history": func(l *lakekit.Workshop) error {
+			return told(l.History(lakekit.HistoryOptions{URI: theirs.Table + "/", Limit: 1}))
+		},
+		"see its files": func(l *lakekit.Workshop) error {
+			return told(l.Files(lakekit.FilesOptions{URI: "oss://lake//teacher/delta/taxi_record"}))
+		},
+		"see its letters": func(l *lakekit.Workshop) error {
+			return told(l.DeadLetters(lakekit.DeadLettersOptions{Table: theirs.Table, Limit: 1}))
+		},
 		"describe a topic": func(l *lakekit.Workshop) error { return told(l.Topic(theirs.Topic)) },
 		"browse a topic": func(l *lakekit.Workshop) error {
 			return told(l.Browse(lakekit.BrowseOptions{Topic: theirs.Topic, Limit: 1}))
@@ -239,7 +245,9 @@ func TestAServerKeepsToItsWorkspace(t *testing.T) {
 		"restore": func(l *lakekit.Workshop) error {
 			return told(l.Restore(lakekit.RestoreOptions{URI: theirs.Table, Version: &version}))
 		},
-		"replay letters": func(l *lakekit.Workshop) error { return told(l.ReplayDeadLetters(theirs.Table)) },
+		"replay letters": func(l *lakekit.Workshop) error {
+			return told(l.ReplayDeadLetters(lakekit.ReplayOptions{Table: theirs.Table}))
+		},
 		"create a topic": func(l *lakekit.Workshop) error {
 			return told(l.CreateTopic(lakekit.TopicOptions{Name: "teacher.mine"}))
 		},

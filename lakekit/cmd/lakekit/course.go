@@ -30,14 +30,9 @@ func topicCreate() *cobra.Command {
 			options.Configs, err = pairs("--config", configs)
 			return err
 		},
-		RunE: inWorkshop(func(cmd *cobra.Command, lab *lakekit.Workshop, args []string) error {
+		RunE: shows(func(lab *lakekit.Workshop, args []string) (any, error) {
 			options.Name = strings.Join(args, "")
-			topic, err := lab.CreateTopic(options)
-			if err != nil {
-				return err
-			}
-			show(cmd, topic)
-			return nil
+			return lab.CreateTopic(options)
 		}),
 	}
 	c.Flags().IntVar(&options.Partitions, "partitions", 0, "number of partitions (default: 3, or those the topic has)")
@@ -67,13 +62,8 @@ func pairs(option string, given []string) (map[string]string, error) {
 func topicList() *cobra.Command {
 	return &cobra.Command{
 		Use: "list", Short: "List the topics", Example: "  lakekit topic list", Args: noArguments,
-		RunE: inWorkshop(func(cmd *cobra.Command, lab *lakekit.Workshop, _ []string) error {
-			topics, err := lab.Topics()
-			if err != nil {
-				return err
-			}
-			show(cmd, topics)
-			return nil
+		RunE: shows(func(lab *lakekit.Workshop, _ []string) (any, error) {
+			return lab.Topics()
 		}),
 	}
 }
@@ -81,13 +71,8 @@ func topicList() *cobra.Command {
 func topicDescribe() *cobra.Command {
 	return &cobra.Command{
 		Use: "describe [NAME]", Short: "Show a topic's partitions and offsets", Example: "  lakekit topic describe nyc_taxi_data", Args: arguments(0, 1, "one name"),
-		RunE: inWorkshop(func(cmd *cobra.Command, lab *lakekit.Workshop, args []string) error {
-			topic, err := lab.Topic(strings.Join(args, ""))
-			if err != nil {
-				return err
-			}
-			show(cmd, topic)
-			return nil
+		RunE: shows(func(lab *lakekit.Workshop, args []string) (any, error) {
+			return lab.Topic(args...)
 		}),
 	}
 }
@@ -95,7 +80,6 @@ func topicDescribe() *cobra.Command {
 func topicBrowse() *cobra.Command {
 	var options lakekit.BrowseOptions
 	var partition int
-	var asJSON bool
 	c := &cobra.Command{
 		Use: "browse [NAME]", Short: "Read messages of a topic without moving anybody's place", Args: arguments(0, 1, "one name"),
 		Example: "  lakekit topic browse --offset 0 --limit 5\n  lakekit topic browse --partition 1 --offset -1 --json",
@@ -108,23 +92,18 @@ func topicBrowse() *cobra.Command {
 			}
 			return nil
 		},
-		RunE: inWorkshop(func(cmd *cobra.Command, lab *lakekit.Workshop, args []string) error {
+		RunE: shows(func(lab *lakekit.Workshop, args []string) (any, error) {
 			options.Topic = strings.Join(args, "")
 			if partition >= 0 {
 				options.Partition = &partition
 			}
-			messages, err := lab.Browse(options)
-			if err != nil {
-				return err
-			}
-			return print(cmd, messages, asJSON)
+			return lab.Browse(options)
 		}),
 	}
 	c.Flags().IntVar(&partition, "partition", -1, "partition to read; -1: all")
 	c.Flags().Int64Var(&options.Offset, "offset", 0, "first offset in each partition; -1: the newest messages")
 	c.Flags().IntVar(&options.Limit, "limit", 10, "most messages to show")
-	jsonFlag(c, &asJSON)
-	return c
+	return withJSON(c)
 }
 
 func trafficCommand() *cobra.Command {
@@ -168,31 +147,19 @@ func trafficCommand() *cobra.Command {
 func trafficStop() *cobra.Command {
 	return &cobra.Command{
 		Use: "stop", Short: "Stop all runs of traffic", Example: "  lakekit traffic stop", Args: noArguments,
-		RunE: inWorkshop(func(cmd *cobra.Command, lab *lakekit.Workshop, _ []string) error {
-			runs, err := lab.StopTraffic()
-			if err != nil {
-				return err
-			}
-			show(cmd, runs)
-			return nil
+		RunE: shows(func(lab *lakekit.Workshop, _ []string) (any, error) {
+			return lab.StopTraffic()
 		}),
 	}
 }
 
 func trafficList() *cobra.Command {
-	var asJSON bool
-	c := &cobra.Command{
+	return withJSON(&cobra.Command{
 		Use: "list", Short: "List the runs of traffic since the last reset", Example: "  lakekit traffic list", Args: noArguments,
-		RunE: inWorkshop(func(cmd *cobra.Command, lab *lakekit.Workshop, _ []string) error {
-			runs, err := lab.TrafficRuns()
-			if err != nil {
-				return err
-			}
-			return print(cmd, runs, asJSON)
+		RunE: shows(func(lab *lakekit.Workshop, _ []string) (any, error) {
+			return lab.TrafficRuns()
 		}),
-	}
-	jsonFlag(c, &asJSON)
-	return c
+	})
 }
 
 // produce follows a run to its end; Ctrl-C ends the run, not only the watching.
@@ -206,7 +173,9 @@ func produce(cmd *cobra.Command, lab *lakekit.Workshop, options lakekit.TrafficO
 		progress, err = traffic.WithContext(context.WithoutCancel(cmd.Context())).Stop()
 	}
 	if progress.State != "" {
-		show(cmd, progress)
+		if shown := show(cmd, progress); shown != nil {
+			return shown
+		}
 	}
 	if err == nil && progress.Message != "" {
 		fmt.Fprintln(cmd.OutOrStdout(), progress.Message)
@@ -248,8 +217,7 @@ func streamStart() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			show(cmd, status)
-			return nil
+			return show(cmd, status)
 		}),
 	}
 	flags := c.Flags()
@@ -273,29 +241,31 @@ func streamStart() *cobra.Command {
 	return c
 }
 
+// given is the name that a flag was given, if it was.
+func given(name string) []string {
+	if name == "" {
+		return nil
+	}
+	return []string{name}
+}
+
 func streamStatus() *cobra.Command {
 	var name string
-	var asJSON, progress bool
+	var progress bool
 	c := &cobra.Command{
 		Use: "status", Short: "Show what a stream is doing", Args: noArguments,
 		Example: "  lakekit stream status\n  lakekit stream status --progress --json",
-		RunE: inWorkshop(func(cmd *cobra.Command, lab *lakekit.Workshop, _ []string) error {
-			var value any
-			status, err := lab.Stream(name).Status()
-			value = status
-			if progress && err == nil {
-				value, err = lab.Stream(name).RecentProgress()
+		RunE: shows(func(lab *lakekit.Workshop, _ []string) (any, error) {
+			stream := lab.Stream(given(name)...)
+			if progress {
+				return stream.RecentProgress()
 			}
-			if err != nil {
-				return err
-			}
-			return print(cmd, value, asJSON)
+			return stream.Status()
 		}),
 	}
 	c.Flags().StringVar(&name, "name", "", "name of the stream (default: the course's)")
 	c.Flags().BoolVar(&progress, "progress", false, "show the last batches")
-	jsonFlag(c, &asJSON)
-	return c
+	return withJSON(c)
 }
 
 func streamStop() *cobra.Command {
@@ -303,20 +273,15 @@ func streamStop() *cobra.Command {
 	var drain, now bool
 	c := &cobra.Command{
 		Use: "stop", Short: "Stop a stream between two batches", Example: "  lakekit stream stop\n  lakekit stream stop --drain", Args: noArguments,
-		RunE: inWorkshop(func(cmd *cobra.Command, lab *lakekit.Workshop, _ []string) error {
-			stop := lab.Stream(name).Stop
+		RunE: shows(func(lab *lakekit.Workshop, _ []string) (any, error) {
+			stream := lab.Stream(given(name)...)
 			switch {
 			case drain:
-				stop = lab.Stream(name).Drain
+				return stream.Drain()
 			case now:
-				stop = lab.Stream(name).StopNow
+				return stream.StopNow()
 			}
-			status, err := stop()
-			if err != nil {
-				return err
-			}
-			show(cmd, status)
-			return nil
+			return stream.Stop()
 		}),
 	}
 	c.Flags().StringVar(&name, "name", "", "name of the stream (default: the course's)")
@@ -330,29 +295,24 @@ func listCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "ls [oss://BUCKET/FOLDER]", Short: "List what the object store holds", Args: arguments(0, 1, "one address"),
 		Example: "  lakekit ls oss://lake/delta/taxi_record",
-		RunE: inWorkshop(func(cmd *cobra.Command, lab *lakekit.Workshop, args []string) error {
+		RunE: shows(func(lab *lakekit.Workshop, args []string) (any, error) {
 			uri := "oss://" + lab.Settings().OSS.Bucket + "/"
 			if len(args) > 0 {
 				uri = args[0]
 			}
-			objects, err := lab.List(uri)
-			if err != nil {
-				return err
-			}
-			show(cmd, objects)
-			return nil
+			return lab.List(uri)
 		}),
 	}
 }
 
 func verifyCommand() *cobra.Command {
-	var asJSON, wait bool
+	var wait bool
 	c := &cobra.Command{
 		Use: "verify", Short: "Compare the table with what was produced, record by record and chart by chart", Args: noArguments,
 		Example: "  lakekit verify --wait",
 		RunE: inWorkshop(func(cmd *cobra.Command, lab *lakekit.Workshop, _ []string) error {
 			if wait {
-				if _, err := lab.Stream("").ProcessAllAvailable(); err != nil {
+				if _, err := lab.Stream().ProcessAllAvailable(); err != nil {
 					return err
 				}
 			}
@@ -360,13 +320,12 @@ func verifyCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if err := print(cmd, verdict, asJSON); err != nil || verdict.OK {
+			if err := show(cmd, verdict); err != nil || verdict.OK {
 				return err
 			}
 			return errTold
 		}),
 	}
-	jsonFlag(c, &asJSON)
 	c.Flags().BoolVar(&wait, "wait", false, "wait until the stream has taken everything in the topic")
-	return c
+	return withJSON(c)
 }

@@ -127,24 +127,38 @@ func inWorkshop(work func(cmd *cobra.Command, lab *lakekit.Workshop, args []stri
 	})
 }
 
-// show prints a value as the notebooks' Show does.
-func show(cmd *cobra.Command, value any) {
-	fmt.Fprintln(cmd.OutOrStdout(), strings.TrimRight(lakekit.Text(value), "\n"))
+// shows adapts a question to the workshop server, whose answer is shown.
+func shows(ask func(lab *lakekit.Workshop, args []string) (any, error)) func(*cobra.Command, []string) error {
+	return inWorkshop(func(cmd *cobra.Command, lab *lakekit.Workshop, args []string) error {
+		value, err := ask(lab, args)
+		if err != nil {
+			return err
+		}
+		return show(cmd, value)
+	})
 }
 
-// print shows a value as text, or as JSON for programs.
-func print(cmd *cobra.Command, value any, asJSON bool) error {
-	if !asJSON {
-		show(cmd, value)
-		return nil
+// show prints a value as the notebooks' Show does, or with the flag --json for
+// programs.
+func show(cmd *cobra.Command, value any) error {
+	if !asJSON(cmd) {
+		_, err := fmt.Fprintln(cmd.OutOrStdout(), strings.TrimRight(lakekit.Text(value), "\n"))
+		return err
 	}
 	encoder := json.NewEncoder(cmd.OutOrStdout())
 	encoder.SetIndent("", "  ")
 	return encoder.Encode(value)
 }
 
-func jsonFlag(c *cobra.Command, asJSON *bool) {
-	c.Flags().BoolVar(asJSON, "json", false, "print JSON")
+// withJSON gives a command the flag --json.
+func withJSON(c *cobra.Command) *cobra.Command {
+	c.Flags().Bool("json", false, "print JSON")
+	return c
+}
+
+func asJSON(cmd *cobra.Command) bool {
+	flag := cmd.Flags().Lookup("json")
+	return flag != nil && flag.Value.String() == "true"
 }
 
 // group is a command that only holds others.

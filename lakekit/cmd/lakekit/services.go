@@ -78,8 +78,7 @@ func downCommand() *cobra.Command {
 }
 
 func statusCommand() *cobra.Command {
-	var asJSON bool
-	c := &cobra.Command{
+	return withJSON(&cobra.Command{
 		Use: "status", Short: "Tell what runs, and where", Example: "  lakekit status\n  lakekit status --json", Args: noArguments,
 		RunE: does(func(cmd *cobra.Command, _ []string) error {
 			s, err := settings.Load()
@@ -87,10 +86,9 @@ func statusCommand() *cobra.Command {
 				return err
 			}
 			list := lakekit.Services(services.Statuses(s))
-			if asJSON {
-				return print(cmd, list, true)
+			if err := show(cmd, list); err != nil || asJSON(cmd) {
+				return err
 			}
-			show(cmd, list)
 			if !list.Healthy() {
 				fmt.Fprintln(cmd.OutOrStdout(), "\n"+whatStarts(s))
 				return errTold
@@ -98,9 +96,7 @@ func statusCommand() *cobra.Command {
 			printAddresses(cmd, s)
 			return showActivity(cmd)
 		}),
-	}
-	jsonFlag(c, &asJSON)
-	return c
+	})
 }
 
 // whatStarts says how to start what does not run.
@@ -130,13 +126,13 @@ func showActivity(cmd *cobra.Command) error {
 	}
 	if len(streams) > 0 {
 		fmt.Fprintln(cmd.OutOrStdout())
-		show(cmd, streams)
+		err = show(cmd, streams)
 	}
 	if len(runs) > 0 {
 		fmt.Fprintln(cmd.OutOrStdout())
-		show(cmd, runs)
+		err = errors.Join(err, show(cmd, runs))
 	}
-	return nil
+	return err
 }
 
 func doctorCommand() *cobra.Command {
@@ -148,11 +144,10 @@ func doctorCommand() *cobra.Command {
 				return err
 			}
 			checks := lakekit.Doctor(s)
-			show(cmd, checks)
-			if !checks.OK() {
-				return errTold
+			if err := show(cmd, checks); err != nil || checks.OK() {
+				return err
 			}
-			return nil
+			return errTold
 		}),
 	}
 }
@@ -215,7 +210,9 @@ func reset(cmd *cobra.Command, yes bool) error {
 		return err
 	}
 	fmt.Fprintln(cmd.OutOrStdout(), "This stops traffic and streams and deletes:")
-	show(cmd, plan)
+	if err := show(cmd, plan); err != nil {
+		return err
+	}
 	if !yes && !confirmed(cmd, "Delete all this? [y/N] ") {
 		return errors.New("nothing was deleted")
 	}

@@ -15,9 +15,9 @@ import (
 
 // tables are the workshop's, by name or oss:// address, or local folders.
 type tables interface {
-	DescribeTable(table string) (lakekit.TableDetail, error)
-	History(table string, limit int) (lakekit.History, error)
-	Files(table string, version int64) (lakekit.Files, error)
+	DescribeTable(table ...string) (api.TableDetail, error)
+	History(lakekit.HistoryOptions) (api.History, error)
+	Files(lakekit.FilesOptions) (api.Files, error)
 	Optimize(lakekit.OptimizeOptions) (api.Compaction, error)
 	Vacuum(lakekit.VacuumOptions) (api.Vacuum, error)
 	Restore(lakekit.RestoreOptions) (api.Restoration, error)
@@ -38,36 +38,33 @@ func tablesOf(cmd *cobra.Command, table string) (tables, error) {
 // folders are tables on the local disk, which need no workshop.
 type folders struct{ ctx context.Context }
 
-func (f folders) DescribeTable(path string) (lakekit.TableDetail, error) {
-	table, err := openFolder(f.ctx, path)
+func (f folders) DescribeTable(path ...string) (api.TableDetail, error) {
+	table, err := openFolder(f.ctx, strings.Join(path, ""))
 	if err != nil {
-		return lakekit.TableDetail{}, err
+		return api.TableDetail{}, err
 	}
 	snapshot, err := table.Snapshot(f.ctx)
 	if err != nil {
-		return lakekit.TableDetail{}, err
+		return api.TableDetail{}, err
 	}
-	return lakekit.TableDetail(snapshot.Detail()), nil
+	return api.TableDetail(snapshot.Detail()), nil
 }
 
-func (f folders) History(path string, limit int) (lakekit.History, error) {
-	table, err := openFolder(f.ctx, path)
+func (f folders) History(o lakekit.HistoryOptions) (api.History, error) {
+	table, err := openFolder(f.ctx, o.URI)
 	if err != nil {
 		return nil, err
 	}
-	entries, err := table.History(f.ctx, limit)
+	entries, err := table.History(f.ctx, o.Limit)
 	return server.History(entries), err
 }
 
-func (f folders) Files(path string, version int64) (lakekit.Files, error) {
-	table, err := openFolder(f.ctx, path)
+func (f folders) Files(o lakekit.FilesOptions) (api.Files, error) {
+	table, err := openFolder(f.ctx, o.URI)
 	if err != nil {
 		return nil, err
 	}
-	snapshot, err := table.Snapshot(f.ctx)
-	if err == nil && version >= 0 {
-		snapshot, err = table.SnapshotAt(f.ctx, version)
-	}
+	snapshot, err := server.SnapshotOf(f.ctx, table, o.Version)
 	if err != nil {
 		return nil, err
 	}
@@ -99,9 +96,9 @@ const tableArgument = " [NAME, oss://... or folder]"
 func tableCommand() *cobra.Command {
 	return group("table", "Create, look at and maintain Delta tables", "  lakekit table create\n  lakekit table history\n  lakekit table vacuum --dry-run",
 		tableCreate(),
-		tableShow("describe", "Show a table's details", func(t tables, table string) (any, error) { return t.DescribeTable(table) }),
-		tableShow("history", "List a table's commits, newest first", func(t tables, table string) (any, error) { return t.History(table, 0) }),
-		tableShow("files", "List the data files of a table's newest version", func(t tables, table string) (any, error) { return t.Files(table, -1) }),
+		tableShow("describe", "Show a table's details", func(t tables, table string) (any, error) { return t.DescribeTable(given(table)...) }),
+		tableShow("history", "List a table's commits, newest first", func(t tables, table string) (any, error) { return t.History(lakekit.HistoryOptions{URI: table}) }),
+		tableShow("files", "List the data files of a table's newest version", func(t tables, table string) (any, error) { return t.Files(lakekit.FilesOptions{URI: table}) }),
 		tableOptimize(), tableVacuum(), tableRestore(),
 	)
 }
@@ -116,14 +113,9 @@ func tableCreate() *cobra.Command {
 			options.Properties, err = pairs("--property", properties)
 			return err
 		},
-		RunE: inWorkshop(func(cmd *cobra.Command, lab *lakekit.Workshop, args []string) error {
+		RunE: shows(func(lab *lakekit.Workshop, args []string) (any, error) {
 			options.URI = strings.Join(args, "")
-			table, err := lab.CreateTable(options)
-			if err != nil {
-				return err
-			}
-			show(cmd, table)
-			return nil
+			return lab.CreateTable(options)
 		}),
 	}
 	c.Flags().StringArrayVar(&properties, "property", nil, "table property NAME=VALUE (default: optimized writes and auto compaction on)")
@@ -132,7 +124,6 @@ func tableCreate() *cobra.Command {
 
 // tableDoes is a command on one table, whose answer it shows.
 func tableDoes(c *cobra.Command, ask func(t tables, table string) (any, error)) *cobra.Command {
-	var asJSON bool
 	c.Use += tableArgument
 	c.Args = arguments(0, 1, "one table")
 	c.RunE = does(func(cmd *cobra.Command, args []string) error {
@@ -145,10 +136,9 @@ func tableDoes(c *cobra.Command, ask func(t tables, table string) (any, error)) 
 		if err != nil {
 			return err
 		}
-		return print(cmd, value, asJSON)
+		return show(cmd, value)
 	})
-	jsonFlag(c, &asJSON)
-	return c
+	return withJSON(c)
 }
 
 func tableShow(name, short string, ask func(t tables, table string) (any, error)) *cobra.Command {

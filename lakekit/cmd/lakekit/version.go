@@ -96,18 +96,16 @@ func (v versions) write(w io.Writer) {
 }
 
 func versionCommand() *cobra.Command {
-	var asJSON bool
 	c := &cobra.Command{
 		Use: "version", Short: "Show version and commit, and which Delta, Kafka and OSS are spoken", Example: "  lakekit version\n  lakekit version --json", Args: noArguments,
 		RunE: does(func(cmd *cobra.Command, _ []string) error {
 			v := thisVersion()
-			if asJSON {
-				return print(cmd, v, true)
+			if asJSON(cmd) {
+				return show(cmd, v)
 			}
 			v.write(cmd.OutOrStdout())
 			return nil
 		}),
 	}
-	jsonFlag(c, &asJSON)
-	return c
+	return withJSON(c)
 }
