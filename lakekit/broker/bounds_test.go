@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kbin"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
@@ -224,11 +225,15 @@ func TestBounds(t *testing.T) {
 		}},
 		{"batches that expand", 150, func(t *testing.T, addr string) {
 			c := client(t, addr)
-			created := mustCreate(t, c, newTopic("bombs", "cleanup.policy=compact"))
-			packed := codecs[4].pack(records(record(0, string(make([]byte, 110<<20)))))
-			b := batch(4, packed, 1)
-			for range 4 {
-				send(t, c, created, b)
+			created := mustCreate(t, c, newTopic("bombs", "max.message.bytes=100000000"))
+			bomb := records(record(0, string(make([]byte, 110<<20))))
+			for codec := 1; codec < len(codecs); codec++ {
+				b := batch(codec, codecs[codec].pack(bomb), 1)
+				for range 4 {
+					if got := send(t, c, created, b)[0]; got != kerr.InvalidRecord {
+						t.Errorf("%s: %v, want %v", codecs[codec].name, got, kerr.InvalidRecord)
+					}
+				}
 			}
 		}},
 	} {
