@@ -14,9 +14,12 @@ import spark_session
 SETTINGS = {
     **spark_session.SETTINGS,
     "spark.driver.memory": "1g",
-    # A small table asks for little work, and for none twice: compiled code does not pay.
+    # A small table asks for little work, and for none twice: neither compiled code
+    # nor a plan that is made again after every stage pays.
     "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1",
     "spark.sql.codegen.wholeStage": "false",
+    "spark.sql.codegen.factoryMode": "NO_CODEGEN",
+    "spark.sql.adaptive.enabled": "false",
     # Tasks by the dozen for a small table are most of the time otherwise.
     "spark.databricks.delta.snapshotPartitions": "1",
     "spark.sql.sources.parallelPartitionDiscovery.parallelism": "2",  # of VACUUM; the default is 10,000
@@ -99,8 +102,8 @@ class Spark:
 
     def query(self, statement, zone="UTC"):
         """The rows of a statement, as texts; zeros have no sign. Nothing is left
-        out by bounds: Spark loses NaN by those of Parquet and of delta-rs."""
-        self.session._jvm.org.apache.spark.sql.delta.DeltaLog.clearCache()
+        out by bounds: Spark loses NaN by those of Parquet and of delta-rs. Delta
+        looks for new versions, and keeps what it knows of the one that it has."""
         conf = {
             "spark.sql.session.timeZone": zone,
             "spark.sql.parquet.filterPushdown": "false",
