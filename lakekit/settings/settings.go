@@ -35,7 +35,7 @@ const (
 // Settings says where the workshop's services are and what its topic, table
 // and folders are called.
 type Settings struct {
-	Home      string // the repository
+	Home      string // the repository, or the folder of a workshop outside of it
 	State     string // everything the services keep: data, logs, addresses
 	Profile   string
 	Workspace string // prefix of a student's names on shared services, or ""
@@ -113,9 +113,9 @@ func CheckWorkspace(name string) error {
 	return fmt.Errorf("%q cannot be used in topic and folder names; use up to 31 small letters, digits and hyphens, such as alice", name)
 }
 
-// Load reads the settings that hold in the current folder. It fails when the
-// folder is not inside the repository, and on values it cannot use; it does
-// not ask whether the services answer.
+// Load reads the settings that hold in the current folder. It fails when that is
+// not inside the repository or a folder with a state folder .lakekit, and on values
+// it cannot use; it does not ask whether the services answer.
 func Load() (*Settings, error) {
 	home, err := findHome()
 	if err != nil {
@@ -180,7 +180,7 @@ func Load() (*Settings, error) {
 // stateFolder is another one for each profile: what a server remembers holds for
 // the services on which it met it.
 func stateFolder(home, profile string) string {
-	folder := filepath.Join(home, ".lakekit")
+	folder := filepath.Join(home, stateName)
 	if profile == Embedded {
 		return folder
 	}
@@ -250,30 +250,40 @@ func (s *Settings) readState() error {
 	return nil
 }
 
-// findHome walks up from the working folder to the repository, so that a
-// notebook, a script and a shell anywhere inside it mean the same workshop.
+// findHome is LAKEKIT_HOME, else the next home from the working folder upwards, so
+// that a notebook, a script and a shell anywhere inside it mean the same workshop.
 func findHome() (string, error) {
 	if home := os.Getenv("LAKEKIT_HOME"); home != "" {
 		if !isHome(home) {
-			return "", fmt.Errorf("LAKEKIT_HOME=%s is not the taxilake repository: its go.mod is not there", home)
+			return "", fmt.Errorf("LAKEKIT_HOME=%s is not the taxilake repository, nor a folder with a workshop of its own: "+
+				"`mkdir -p %s` makes it one", home, filepath.Join(home, stateName))
 		}
 		return filepath.Abs(home)
 	}
 	start, err := os.Getwd()
 	if err != nil {
-		return "", fmt.Errorf("finding the repository: %w", err)
+		return "", fmt.Errorf("finding the workshop's folder: %w", err)
 	}
 	for dir := start; ; dir = filepath.Dir(dir) {
 		if isHome(dir) {
 			return dir, nil
 		}
 		if dir == filepath.Dir(dir) {
-			return "", fmt.Errorf("%s is not inside the taxilake repository: change into it, or set LAKEKIT_HOME to its folder", start)
+			return "", fmt.Errorf("%s is not inside the taxilake repository, nor inside a folder with a workshop of its own: change into one, "+
+				"set LAKEKIT_HOME to its folder, or begin a workshop here with `mkdir %s`", start, stateName)
 		}
 	}
 }
 
+// stateName is the state folder in a home, and the mark of one outside of the
+// repository, where lakekit is an installed program.
+const stateName = ".lakekit"
+
+// isHome tells the repository, or a folder with a state folder.
 func isHome(dir string) bool {
+	if info, err := os.Stat(filepath.Join(dir, stateName)); err == nil && info.IsDir() {
+		return true
+	}
 	mod, err := os.ReadFile(filepath.Join(dir, "go.mod"))
 	return err == nil && strings.HasPrefix(string(mod), "module taxilake\n")
 }

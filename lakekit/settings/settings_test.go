@@ -71,6 +71,44 @@ func TestLoadOutsideTheRepository(t *testing.T) {
 	}
 }
 
+// TestWorkshopOutsideTheRepository: an installed lakekit works in any folder that is
+// marked as a workshop's, from anywhere inside of it or by LAKEKIT_HOME, and makes
+// none of a folder by accident.
+func TestWorkshopOutsideTheRepository(t *testing.T) {
+	t.Setenv("LAKEKIT_HOME", "")
+	t.Setenv("LAKEKIT_STATE", "")
+	t.Setenv("LAKEKIT_PROFILE", "")
+	home, err := filepath.EvalSymlinks(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	inside := filepath.Join(home, "notes", "june")
+	if err := os.MkdirAll(inside, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	t.Chdir(inside)
+	if err := os.WriteFile(filepath.Join(home, ".lakekit"), nil, 0o600); err != nil { // a file is no mark
+		t.Fatal(err)
+	}
+	if _, err := settings.Load(); err == nil || !strings.Contains(err.Error(), "`mkdir .lakekit`") {
+		t.Errorf("a folder without a mark: %v", err)
+	}
+	os.Remove(filepath.Join(home, ".lakekit"))
+	if err := os.Mkdir(filepath.Join(home, ".lakekit"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for _, variable := range []string{"", home} {
+		t.Setenv("LAKEKIT_HOME", variable)
+		if variable != "" {
+			t.Chdir(t.TempDir())
+		}
+		s, err := settings.Load()
+		if err != nil || s.Home != home || s.State != filepath.Join(home, ".lakekit") {
+			t.Fatalf("LAKEKIT_HOME=%q: %+v, %v", variable, s, err)
+		}
+	}
+}
+
 func TestNames(t *testing.T) {
 	for _, test := range []struct {
 		name, env                            string
