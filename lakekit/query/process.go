@@ -131,7 +131,7 @@ var errWorker = errors.New("the process that ran the statement has ended")
 
 // memoryWords are those with which a program ends that gets no more memory: C++'s,
 // Go's, and Go's for want of a stack.
-var memoryWords = []string{"bad_alloc", "out of memory", "annot allocate memory", "failed to create new OS thread"}
+var memoryWords = []string{"bad_alloc", "out of memory", "annot allocate memory", "failed to create new OS thread", "pthread_create failed"}
 
 // failed is the error for an exchange that broke off.
 func (w *worker) failed(ctx context.Context, err error) error {

@@ -2,17 +2,21 @@
 
 package query
 
-import "syscall"
+import (
+	"math"
+	"syscall"
+)
 
 // limitProcess leaves the limit to watchMemory: RLIMIT_DATA counts little on
 // systems other than Linux.
-func limitProcess(int64) error { withoutCore(); return nil }
+func limitProcess(int64) (ask int64, err error) { withoutCore(); return math.MaxInt64, nil }
 
-// residentBytes is the most that this process has had in memory.
-func residentBytes() int64 {
+// memoryBytes is the most that this process has had in memory; what it has asked
+// for is not known.
+func memoryBytes() (resident, asked int64) {
 	var usage syscall.Rusage
 	if syscall.Getrusage(syscall.RUSAGE_SELF, &usage) != nil {
-		return 0
+		return 0, 0
 	}
-	return usage.Maxrss // in bytes on macOS
+	return usage.Maxrss, 0 // in bytes on macOS
 }

@@ -72,15 +72,16 @@ func work() {
 			leave(statusBroken)
 		}
 	}}
-	if err := limitProcess(w.options.Memory); err != nil {
+	ask, err := limitProcess(w.options.Memory)
+	if err != nil {
 		w.reply(&reply{Error: toWire(fmt.Errorf("limit the memory of a statement: %w", err))})
 		leave(statusBroken)
 	}
 	debug.SetMemoryLimit(w.options.Memory / 4) // of Go, which holds the text of a statement and a part of the rows
 	w.reply(&reply{Error: toWire(w.open())})
-	w.begun = residentBytes()
+	w.begun, _ = memoryBytes()
 	for r := range requests {
-		done := watchMemory(w.options.Memory, func() { leave(statusMemory) })
+		done := watchMemory(w.options.Memory, ask, func() { leave(statusMemory) })
 		w.answer(r)
 		done()
 	}
@@ -92,7 +93,8 @@ const watchEvery = 10 * time.Millisecond
 
 // watchMemory looks after the memory of this process, of which DuckDB counts but
 // a part: lists, texts, and what an aggregate has collected are not in its limit.
-func watchMemory(limit int64, exceeded func()) (done func()) {
+// It calls exceeded when the process has more than that, or has asked for more.
+func watchMemory(has, ask int64, exceeded func()) (done func()) {
 	ended := make(chan struct{})
 	go func() {
 		clock := time.NewTicker(watchEvery)
@@ -102,7 +104,7 @@ func watchMemory(limit int64, exceeded func()) (done func()) {
 			case <-ended:
 				return
 			case <-clock.C:
-				if residentBytes() > limit {
+				if resident, asked := memoryBytes(); resident > has || asked > ask {
 					exceeded()
 				}
 			}
@@ -130,7 +132,8 @@ func (w *session) open() error {
 	}
 	defer mapping.DestroyConfig(&config)
 	// The other third is for what DuckDB does not count.
-	memory := max(w.options.Memory-residentBytes(), 0) / 3 * 2
+	resident, _ := memoryBytes()
+	memory := max(w.options.Memory-resident, 0) / 3 * 2
 	for name, value := range map[string]string{
 		"memory_limit":                 strconv.FormatInt(memory, 10) + "B",
 		"threads":                      strconv.Itoa(w.options.Threads),
@@ -179,7 +182,8 @@ func (w *session) answer(r request) {
 		answer.Beyond, err = w.run(r.Run)
 	case r.Reset:
 		w.close()
-		if answer.Spent = residentBytes() > w.begun+w.options.Memory/4; !answer.Spent {
+		resident, _ := memoryBytes()
+		if answer.Spent = resident > w.begun+w.options.Memory/4; !answer.Spent {
 			err = w.open()
 		}
 	}
