@@ -161,7 +161,6 @@ public class KafkaCalls {
 		embedded = get(cluster.clusterId()).startsWith("lakekit-embedded");
 		same(get(admin.describeFeatures().featureMetadata()).finalizedFeatures().get("transaction.version").maxVersionLevel(), (short) 2);
 		get(admin.describeAcls(AclBindingFilter.ANY).values());
-		same(get(admin.describeUserScramCredentials().all()), Map.of());
 		ClientQuotaEntity user = new ClientQuotaEntity(Map.of(ClientQuotaEntity.USER, name("user")));
 		get(admin.alterClientQuotas(List.of(new ClientQuotaAlteration(user, List.of(new ClientQuotaAlteration.Op("consumer_byte_rate", 1e9))))).all());
 		ClientQuotaFilter ofUser = ClientQuotaFilter.containsOnly(List.of(ClientQuotaFilterComponent.ofEntity(ClientQuotaEntity.USER, name("user"))));
