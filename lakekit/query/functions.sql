@@ -10,23 +10,27 @@ CREATE MACRO spark_timestamp(x) AS
 CREATE MACRO spark_unit(unit) AS
   CASE lower(unit) WHEN 'yyyy' THEN 'year' WHEN 'yy' THEN 'year' WHEN 'mm' THEN 'month' WHEN 'mon' THEN 'month' WHEN 'dd' THEN 'day' ELSE lower(unit) END;
 
--- A number without what is behind the point, for CAST(x AS INT).
+-- A number without what is behind the point, for CAST(x AS INT). What is nested grows
+-- with each mention of x: a lambda has one.
 CREATE MACRO spark_whole(x) AS CASE
   WHEN typeof(x) IN ('FLOAT', 'DOUBLE') THEN CAST(system.main.trunc(try_cast(x AS DOUBLE)) AS BIGINT)
   WHEN typeof(x) LIKE 'DECIMAL%' THEN CAST(split_part(CAST(x AS VARCHAR), '.', 1) AS BIGINT)
-  WHEN typeof(x) = 'VARCHAR' AND try_cast(x AS BIGINT) IS NOT NULL AND NOT regexp_full_match(CAST(x AS VARCHAR), '\s*[-+]?[0-9]+\s*')
-  THEN CAST(error('''' || x || ''' is no whole number; of a text such as ''1.5'' write CAST(CAST(x AS DOUBLE) AS INT)') AS BIGINT) ELSE CAST(x AS BIGINT) END;
+  WHEN typeof(x) = 'VARCHAR' THEN list_transform([CAST(x AS VARCHAR)], lambda t:
+    CASE WHEN try_cast(t AS BIGINT) IS NOT NULL AND NOT regexp_full_match(t, '\s*[-+]?[0-9]+\s*')
+    THEN CAST(error('''' || t || ''' is no whole number; of a text such as ''1.5'' write CAST(CAST(x AS DOUBLE) AS INT)') AS BIGINT) ELSE CAST(t AS BIGINT) END)[1]
+  ELSE CAST(x AS BIGINT) END;
 CREATE MACRO spark_try_whole(x) AS CASE
   WHEN typeof(x) IN ('FLOAT', 'DOUBLE') THEN try_cast(system.main.trunc(try_cast(x AS DOUBLE)) AS BIGINT)
   WHEN typeof(x) LIKE 'DECIMAL%' THEN try_cast(split_part(CAST(x AS VARCHAR), '.', 1) AS BIGINT)
-  WHEN typeof(x) = 'VARCHAR' AND NOT regexp_full_match(CAST(x AS VARCHAR), '\s*[-+]?[0-9]+\s*') THEN NULL ELSE try_cast(x AS BIGINT) END;
+  WHEN typeof(x) = 'VARCHAR' THEN list_transform([CAST(x AS VARCHAR)], lambda t: CASE WHEN regexp_full_match(t, '\s*[-+]?[0-9]+\s*') THEN try_cast(t AS BIGINT) END)[1]
+  ELSE try_cast(x AS BIGINT) END;
 
 -- For CAST(x AS STRING): an instant as clocks show it, a double as Java writes it
 -- (Double.toString). DuckDB's text of an instant has the offset, too, and compared
 -- with a constant that is no time makes NULL.
-CREATE MACRO spark_text(x) AS CASE
-  WHEN typeof(x) = 'TIMESTAMP WITH TIME ZONE' THEN CAST(spark_local(x) AS VARCHAR)
-  WHEN typeof(x) IN ('FLOAT', 'DOUBLE') THEN spark_double_text(CAST(x AS VARCHAR)) ELSE CAST(x AS VARCHAR) END;
+CREATE MACRO spark_text(x) AS CASE WHEN typeof(x) IN ('TIMESTAMP WITH TIME ZONE', 'FLOAT', 'DOUBLE')
+  THEN list_transform([x], lambda v: CASE WHEN typeof(v) = 'TIMESTAMP WITH TIME ZONE' THEN CAST(spark_local(v) AS VARCHAR)
+  ELSE spark_double_text(CAST(v AS VARCHAR)) END)[1] ELSE CAST(x AS VARCHAR) END;
 -- From DuckDB's text, which has the same digits: 12345678.0 is 1.2345678E7, 1e-05 is 1.0E-5.
 CREATE MACRO spark_double_text(text) AS list_transform([text], lambda t: CASE
   WHEN t IN ('nan', 'inf', '-inf') THEN replace(replace(t, 'nan', 'NaN'), 'inf', 'Infinity')

@@ -157,6 +157,10 @@ func TestSparkFunctions(t *testing.T) {
 		{utc, "CAST(true AS INT)", "1"},
 		{utc, "CAST('12' AS INT)", "12"},
 		{utc, "TRY_CAST('abc' AS INT)", "NULL"},
+		// What a macro mentions more than once must not grow with each cast.
+		{utc, strings.Repeat("CAST(", 40) + "2.7" + strings.Repeat(" AS INT)", 40), "2"},
+		{utc, strings.Repeat("CAST(", 40) + "TIMESTAMP '2009-06-15 17:26:21'" + strings.Repeat(" AS STRING)", 40), "2009-06-15 17:26:21"},
+		{utc, "'2'" + strings.Repeat("::INT::STRING", 6), "2"},
 		{utc, "coalesce(TRY_CAST('1.5' AS INT), TRY_CAST('0x1' AS INT), TRY_CAST('1_000' AS INT))", "NULL"},
 		{utc, "CAST(' -12 ' AS INT) + '+3'::BIGINT", "-9"},
 		{utc, "TRY_CAST(2.7::DOUBLE AS INT)", "2"},

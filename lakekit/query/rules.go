@@ -202,6 +202,9 @@ var casts = []struct {
 	{[]string{"string", "varchar", "text", "char"}, "spark_text(", "spark_text("},
 }
 
+// wholeCast is the position of those to whole numbers in casts.
+const wholeCast = 0
+
 // castTo finds the cast to the type at a token; -1 for none of them.
 func castTo(t token) int {
 	for i, c := range casts {
@@ -210,6 +213,19 @@ func castTo(t token) int {
 		}
 	}
 	return -1
+}
+
+// isPlain tells whether the token ends x::type or CAST(x AS type) of a type whose
+// values need nothing around them: whole numbers, and texts that are made texts.
+func (s *parsedStatement) isPlain(last, to int) bool {
+	t := s.token(last)
+	if call := s.token(t.partner - 1); t.isSymbol(")") && (call.is("cast") || call.is("try_cast")) {
+		last--
+	} else if !s.token(last - 1).isSymbol("::") {
+		return false
+	}
+	from := castTo(s.token(last))
+	return from == to || from == wholeCast
 }
 
 // cast does CAST(x AS type).
@@ -223,6 +239,9 @@ func cast(s *parsedStatement, as int) error {
 	last := s.token(as - 1)
 	if to < 0 || end != s.tokens[open].partner || last.kind == text && as == open+2 && !isFixed(unquoteWith(last.source)) {
 		return nil // of CAST('x' AS INT) DuckDB knows the place
+	}
+	if last.first == open+1 && s.isPlain(as-1, to) {
+		return nil
 	}
 	macro := casts[to].cast
 	if s.tokens[open-1].is("try_cast") {
@@ -239,7 +258,7 @@ func castOperator(s *parsedStatement, i int) error {
 	to := castTo(s.token(i + 1))
 	switch {
 	case to < 0, first < 0, s.token(i + 2).isSymbol("["):
-	case s.token(i-2).isSymbol("::") && castTo(last) == to:
+	case s.isPlain(i-1, to):
 	case last.kind == numeral && strings.Trim(last.source, "0123456789") == "":
 	default:
 		s.edits = append(s.edits, edit{s.tokens[first].start, s.tokens[first].start, casts[to].cast})
