@@ -95,7 +95,7 @@ func TestIgnoredFields(t *testing.T) {
 				t.Errorf("%d rows\n%s\nwant\n%s", d.Ignored().rows, strings.Join(got, "\n"), strings.Join(test.want, "\n"))
 			}
 			if len(d.Added().Beyond(ignoringSchema)) > 0 {
-				t.Errorf("columns %s, want none", describeFields(d.Added().Beyond(ignoringSchema)))
+				t.Errorf("columns %s, want none", Describe(d.Added().Beyond(ignoringSchema)))
 			}
 
 			strict := ignoringDecoder(t, Options{MergeSchema: test.merge, IncludeHeaders: true, RefuseUnknown: true})
@@ -121,10 +121,10 @@ func TestRefusedRecordsAddNoColumns(t *testing.T) {
 		}
 	}
 	if fields := d.Added().Beyond(ignoringSchema); len(fields) > 0 {
-		t.Errorf("columns %s", describeFields(fields))
+		t.Errorf("columns %s", Describe(fields))
 	}
-	if err := d.Decode([]byte(`{"other":1}`), nil); err == nil || describeFields(d.Added().Beyond(ignoringSchema)) != "other bigint" {
-		t.Errorf("%v, %s", err, describeFields(d.Added().Beyond(ignoringSchema)))
+	if err := d.Decode([]byte(`{"other":1}`), nil); err == nil || Describe(d.Added().Beyond(ignoringSchema)) != "other bigint" {
+		t.Errorf("%v, %s", err, Describe(d.Added().Beyond(ignoringSchema)))
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"strings"
 
 	"taxilake/lakekit/delta"
 )
@@ -223,4 +224,13 @@ func columnType(t delta.DataType) (known delta.DataType, ok bool) {
 		return t, true
 	}
 	return nil, false
+}
+
+// Describe lists columns with their types: "tip double, flags array<boolean>".
+func Describe(fields []delta.Field) string {
+	var texts []string
+	for _, field := range fields {
+		texts = append(texts, field.Name+" "+field.Type.String())
+	}
+	return strings.Join(texts, ", ")
 }

@@ -72,7 +72,7 @@ func TestInference(t *testing.T) {
 		{"a struct too wide", []string{`{"o":{` + strings.Join(wide, ",") + `},"p":1}`, `{"o":{"x":1}}`}, "p bigint"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			if got := describeFields(inferred(t, idSchema, test.records...)); got != test.want {
+			if got := Describe(inferred(t, idSchema, test.records...)); got != test.want {
 				t.Errorf("got %s, want %s", got, test.want)
 			}
 		})
@@ -108,7 +108,7 @@ func FuzzMergeSchema(f *testing.F) {
 			folded[equalsIgnoreCase(field.Name)] = field.Name
 		}
 		if _, err := delta.Create(t.Context(), blob.NewMemory("lake"), delta.Definition{Schema: schema}); err != nil {
-			t.Fatalf("%q adds %s: %v", record, describeFields(fields), err)
+			t.Fatalf("%q adds %s: %v", record, Describe(fields), err)
 		}
 		if len(fields) == 0 {
 			return
@@ -119,20 +119,12 @@ func FuzzMergeSchema(f *testing.F) {
 		}
 		d, err := New(arrowSchema, Options{})
 		if err != nil {
-			t.Fatalf("%q adds %s: %v", record, describeFields(fields), err)
+			t.Fatalf("%q adds %s: %v", record, Describe(fields), err)
 		}
 		defer d.Release()
 		if err := d.Decode([]byte(record), nil); err != nil && !strings.Contains(err.Error(), "want string") && !strings.Contains(err.Error(), "would be rounded as double") && !strings.Contains(err.Error(), "out of range of double") {
-			t.Errorf("%q adds %s and is refused: %v", record, describeFields(fields), err)
+			t.Errorf("%q adds %s and is refused: %v", record, Describe(fields), err)
 		}
 		d.Flush().Release()
 	})
-}
-
-func describeFields(fields []delta.Field) string {
-	var texts []string
-	for _, field := range fields {
-		texts = append(texts, fmt.Sprintf("%s %s", field.Name, field.Type))
-	}
-	return strings.Join(texts, ", ")
 }

@@ -70,7 +70,7 @@ func (r *run) writeBatch(ctx context.Context, b *batch) error {
 			return err
 		}
 		// The rows come with a later commit: until then the columns are null everywhere.
-		r.log.Info("adding columns", "columns", describeFields(missing))
+		r.log.Info("adding columns", "columns", decode.Describe(missing))
 		if err := addColumns(ctx, snapshot, missing); err != nil {
 			return err
 		}
@@ -99,6 +99,9 @@ func (r *run) writeRows(ctx context.Context, b *batch, snapshot *delta.Snapshot)
 	if b.begun || b.replayed {
 		if settled, err = r.committedLetters(ctx, b); err != nil {
 			return nil, err
+		}
+		if settled != nil {
+			b.dead.inDoubt = nil // their files are the letters', if not vacuum's
 		}
 	}
 	b.begun = true
@@ -252,7 +255,8 @@ func (r *run) transform(ctx context.Context, schema *arrow.Schema, start, end ap
 	return found, errors.Join(data.upload(r.ctx), dead.upload(r.ctx))
 }
 
-// commit makes the files of an output visible under a transaction id, and deletes them if that is certain to have failed.
+// commit makes the files of an output visible under a transaction id, and deletes
+// them if that is certain to have failed.
 func (r *run) commit(ctx context.Context, b *batch, tries *attempts, o *output, txn *delta.Txn, lost []string) error {
 	var size int64
 	for _, file := range o.files {

@@ -3,9 +3,7 @@ package ingest
 import (
 	"context"
 	"encoding/json"
-	"fmt"
 	"slices"
-	"strings"
 
 	"taxilake/lakekit/decode"
 	"taxilake/lakekit/delta"
@@ -22,19 +20,11 @@ func addColumns(ctx context.Context, snapshot *delta.Snapshot, fields []delta.Fi
 	metadata.SchemaString = string(schema)
 	_, err = snapshot.Table().Commit(ctx, delta.Commit{
 		Operation:   "ADD COLUMNS",
-		Parameters:  map[string]any{"columns": describeFields(fields)},
+		Parameters:  map[string]any{"columns": decode.Describe(fields)},
 		Metadata:    &metadata,
 		ReadVersion: snapshot.Version(),
 	})
 	return err
-}
-
-func describeFields(fields []delta.Field) string {
-	var texts []string
-	for _, field := range fields {
-		texts = append(texts, fmt.Sprintf("%s %s", field.Name, field.Type))
-	}
-	return strings.Join(texts, ", ")
 }
 
 // addsHeaders says that mergeSchema is to add the column of the headers.

@@ -85,7 +85,10 @@ func newRealWorld(t testing.TB, partitions int32) *world {
 	}
 	t.Cleanup(admin.Close)
 	w := &world{t: t, servers: servers, topic: "faults-" + strings.ToLower(rand.Text()[:10]), admin: admin, store: blob.NewMemory("lake")}
-	created, err := admin.CreateTopics(t.Context(), []confluent.TopicSpecification{{Topic: w.topic, NumPartitions: int(partitions), ReplicationFactor: 1}})
+	// The records are of 2009, which Kafka's default retention takes when it looks.
+	created, err := admin.CreateTopics(t.Context(), []confluent.TopicSpecification{
+		{Topic: w.topic, NumPartitions: int(partitions), ReplicationFactor: 1, Config: map[string]string{"retention.ms": "-1"}},
+	})
 	if err != nil || created[0].Error.Code() != confluent.ErrNoError {
 		t.Fatal(err, created)
 	}

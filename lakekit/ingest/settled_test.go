@@ -107,3 +107,32 @@ func TestLettersOfABatchBegunBefore(t *testing.T) {
 		})
 	}
 }
+
+// The commit of the letters got no answer, and has happened. What becomes a letter
+// after that is committed, too, and takes none of the others' files.
+func TestLettersWhoseCommitWasInDoubt(t *testing.T) {
+	w := newWorld(t, 1)
+	w.send(`{"id":0}`, `poison`)
+	w.next = 1
+	var doubted, widened atomic.Bool
+	o := w.options().on(blobtest.Faults(w.store, func(op, key string) error {
+		letters := strings.HasPrefix(key, deadPrefix+"/_delta_log/00000000000000000001.json")
+		switch {
+		case letters && !widened.Load() && (op == blobtest.After+blobtest.PutIfAbsent || op == blobtest.PutIfAbsent && doubted.Load() || op == blobtest.Get):
+			doubted.Store(true) // and it is not to be read back
+			return errStoreDown
+		case doubted.Load() && op == blobtest.List && strings.HasPrefix(key, tablePrefix) && widened.CompareAndSwap(false, true):
+			// Now no record fits.
+			return addColumns(t.Context(), w.snapshot(), []delta.Field{{Name: "tip", Type: delta.Double}})
+		}
+		return nil
+	}))
+	w.mustRun(o)
+	if !widened.Load() {
+		t.Fatal("the table was not looked at again")
+	}
+	if letters := w.letters(); len(letters) != 2 || !strings.Contains(letters[0], "missing") || !strings.Contains(letters[1], "poison") {
+		t.Errorf("letters: %s", strings.Join(letters, "\n"))
+	}
+	w.checkReferencedFiles(deadPrefix)
+}

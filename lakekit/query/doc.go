@@ -13,7 +13,8 @@
 // spellings.go says what to write where nothing is turned, functions.sql holds
 // Spark's functions, skip.go leaves out the files of a snapshot that can have no
 // row of the answer, source.go reads the others, column.go as their columns are,
-// cache.go keeps copies of remote ones. float.go compares floats as doubles.
+// cache.go keeps copies of remote ones. promotion.go is for values of two types
+// beside each other.
 //
 // As in Spark: `name`, delta.`oss://bucket/table`, VERSION AS OF 3,
 // TIMESTAMP AS OF '2026-01-31', TIMESTAMP as an instant in the session time zone

@@ -192,7 +192,7 @@ func (s *parsedStatement) travel(i int) error {
 	return nil
 }
 
-// spark's casts to these types are not DuckDB's, which rounds numbers and writes
+// casts to these types are other ones than DuckDB's, which rounds numbers and writes
 // times with an offset: what is put around x in CAST(x AS type) and in TRY_CAST.
 var casts = []struct {
 	types         []string

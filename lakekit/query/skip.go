@@ -409,7 +409,7 @@ func (s *skipping) partitionColumn(physical string, t delta.DataType) fileColumn
 	text := fmt.Sprintf("partition%d", i)
 	c := fileColumn{dataType: t, someNull: "(" + text + " = '')", someValue: "(" + text + " <> '')"}
 	value := fmt.Sprintf("TRY_CAST(%s AS %s)", text, duckdbType(t))
-	if t == delta.Float { // see promoteFloats
+	if t == delta.Float { // see promoteTypes
 		value = "CAST(" + value + " AS DOUBLE)"
 	}
 	c.low, c.high = value, value
@@ -443,7 +443,7 @@ func dataColumn(physical string, f delta.Field) fileColumn {
 		c.unordered = true
 		if t == delta.Float || f.Widened() {
 			// 0.7 in the statistics of a file of floats stands for the float, which as
-			// a double is 0.699999988079071; as such it is compared, see promoteFloats.
+			// a double is 0.699999988079071; as such it is compared, see promoteTypes.
 			c.low = fmt.Sprintf("least(TRY_CAST(%s AS DOUBLE), TRY_CAST(%s AS FLOAT))", stat("minValues"), stat("minValues"))
 			c.high = fmt.Sprintf("greatest(TRY_CAST(%s AS DOUBLE), TRY_CAST(%s AS FLOAT))", stat("maxValues"), stat("maxValues"))
 		}

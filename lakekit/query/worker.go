@@ -208,7 +208,7 @@ func (w *session) parseStatement(r *parseRequest) (*parsedReply, error) {
 func (w *session) run(r *runRequest) (beyond bool, err error) {
 	s := w.statement
 	s.columns = r.Columns
-	if err := w.promoteFloats(r); err != nil {
+	if err := w.promoteTypes(r); err != nil {
 		return false, err
 	}
 	if err := w.installFunctions(s); err != nil {
@@ -229,7 +229,7 @@ func (w *session) run(r *runRequest) (beyond bool, err error) {
 	return beyond, nil
 }
 
-func (w *session) promoteFloats(r *runRequest) error {
+func (w *session) promoteTypes(r *runRequest) error {
 	schemas := make([]delta.Schema, len(r.Schemas))
 	for i, text := range r.Schemas {
 		if err := json.Unmarshal([]byte(text), &schemas[i]); err != nil {
@@ -240,7 +240,7 @@ func (w *session) promoteFloats(r *runRequest) error {
 	for start, i := range r.Tables {
 		tables[start] = schemas[i]
 	}
-	return w.statement.promoteFloats(tables)
+	return w.statement.promoteTypes(tables)
 }
 
 // exec runs statements of the engine's.

@@ -7,13 +7,13 @@ import (
 	"taxilake/lakekit/delta"
 )
 
-// promoteFloats makes doubles of floats where the statement compares or
+// promoteTypes makes doubles of floats where the statement compares or
 // computes them with another type, as Spark does (ANSI Compliance, Type
 // Promotion and Precedence): DuckDB makes floats of the others, and 0.1 as a
 // float is another number. Comparing two floats as doubles changes nothing. So it
 // does with decimals that are compared with texts, which DuckDB rounds to them; it
 // refuses to round a text to a whole number. What is made a text is Spark's.
-func (s *parsedStatement) promoteFloats(tables map[int]delta.Schema) error {
+func (s *parsedStatement) promoteTypes(tables map[int]delta.Schema) error {
 	p := promotion{statement: s, tables: tables, edits: map[int]edit{}}
 	p.visit(s.tree, nil)
 	for _, e := range p.edits {
