@@ -43,6 +43,8 @@ heading "Lint"
 "$here/lint.sh" || true
 heading "Go tests with the race detector"
 gotest -race -timeout 60m -skip '^TestLessonPages$' ./... || true
+heading "Bounds of memory, without the race detector, which takes memory of its own"
+gotest -run '^TestBounds$' ./lakekit/broker || true
 heading "Notebooks"
 lessons 100000
 heading "Pages of the notebooks in a browser without a network"
